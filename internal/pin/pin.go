@@ -1,0 +1,33 @@
+// Package pin holds the module requirements while the parts are written; it goes away.
+package pin
+
+import (
+	_ "github.com/Masterminds/semver/v3"
+	_ "github.com/fluxcd/cli-utils/pkg/kstatus/status"
+	_ "github.com/go-git/go-git/v5"
+	_ "github.com/google/go-containerregistry/pkg/registry"
+	_ "github.com/google/go-containerregistry/pkg/v1/remote"
+	_ "github.com/opencontainers/image-spec/specs-go/v1"
+	_ "github.com/rogpeppe/go-internal/testscript"
+	_ "github.com/sigstore/cosign/v2/pkg/cosign"
+	_ "github.com/sigstore/cosign/v2/pkg/oci/static"
+	_ "github.com/sigstore/sigstore-go/pkg/bundle"
+	_ "github.com/sigstore/sigstore-go/pkg/sign"
+	_ "github.com/sigstore/sigstore-go/pkg/verify"
+	_ "github.com/sigstore/sigstore-go/pkg/testing/ca"
+	_ "github.com/sigstore/sigstore/pkg/signature"
+	_ "github.com/spf13/cobra"
+	_ "go.yaml.in/yaml/v3"
+	_ "golang.org/x/sync/errgroup"
+	_ "k8s.io/client-go/dynamic"
+	_ "k8s.io/client-go/metadata"
+	_ "k8s.io/client-go/util/csaupgrade"
+	_ "oras.land/oras-go/v2"
+	_ "oras.land/oras-go/v2/registry/remote"
+	_ "oras.land/oras-go/v2/registry/remote/credentials"
+	_ "sigs.k8s.io/controller-runtime"
+	_ "sigs.k8s.io/kustomize/api/krusty"
+	_ "sigs.k8s.io/kustomize/kyaml/filesys"
+	_ "sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+	_ "sigs.k8s.io/yaml"
+)

@@ -1,0 +1,122 @@
+// Package policy holds the trust policy: the one document that says whose
+// signature counts, for which repositories, from which source. It knows its
+// own rules and no cryptography, so that the API types can embed it.
+package policy
+
+// Mode says what a policy that does not pass does.
+// +kubebuilder:validation:Enum=Enforce;Audit
+type Mode string
+
+const (
+	// Enforce refuses what does not pass. It is the default.
+	Enforce Mode = "Enforce"
+	// Audit decides and reports, and lets pass.
+	Audit Mode = "Audit"
+)
+
+// Format is the form in which a signature is stored in the registry.
+// +kubebuilder:validation:Enum=bundle;legacy
+type Format string
+
+const (
+	// Bundle is the Sigstore bundle v0.3, stored as an OCI 1.1 referrer.
+	Bundle Format = "bundle"
+	// Legacy is cosign 2's signature manifest under the tag sha256-<digest>.sig.
+	Legacy Format = "legacy"
+)
+
+// Policy is the spec of a TrustPolicy.
+type Policy struct {
+	// Mode is Enforce (default) or Audit.
+	// +kubebuilder:default=Enforce
+	// +optional
+	Mode Mode `json:"mode,omitempty"`
+
+	// Match says what the policy applies to. Empty matches everything.
+	// +optional
+	Match Match `json:"match,omitempty"`
+
+	Trust `json:",inline"`
+
+	// Source restricts where a release was built from.
+	// +optional
+	Source Source `json:"source,omitempty"`
+}
+
+// Trust says who must have signed.
+type Trust struct {
+	// Formats lists the signature formats that count. Default: [bundle].
+	// +kubebuilder:validation:MaxItems=2
+	// +listType=set
+	// +optional
+	Formats []Format `json:"formats,omitempty"`
+
+	// Authorities are the signers that count.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	// +listType=map
+	// +listMapKey=name
+	Authorities []Authority `json:"authorities"`
+
+	// Require says how many authorities must have signed.
+	// +optional
+	Require Require `json:"require,omitempty"`
+}
+
+// Match selects Deliveries by namespace and repository.
+type Match struct {
+	// Namespaces of Deliveries; empty is all of them. Ignored outside a cluster.
+	// +kubebuilder:validation:MaxItems=256
+	// +optional
+	Namespaces []string `json:"namespaces,omitempty"`
+
+	// Repositories are patterns HOST/PATH without a scheme; "*" stands for one
+	// path element or a part of it, "**" for any number of them. Empty is all.
+	// +kubebuilder:validation:MaxItems=256
+	// +optional
+	Repositories []string `json:"repositories,omitempty"`
+}
+
+// Authority is one signer.
+type Authority struct {
+	// Name is what reports and events call this signer.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name"`
+
+	// Key is the public key of a keyed signer.
+	Key Key `json:"key"`
+}
+
+// Key is a public key.
+type Key struct {
+	// Data is a PEM-encoded PKIX public key: ECDSA P-256 or P-384, RSA of at
+	// least 3072 bits, or Ed25519.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=8192
+	Data string `json:"data"`
+}
+
+// Require is a threshold.
+type Require struct {
+	// AtLeast is how many different authorities, with different keys, must have
+	// signed. Default: 1.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=32
+	// +optional
+	AtLeast int `json:"atLeast,omitempty"`
+}
+
+// Source is checked against the release statement.
+type Source struct {
+	// Repositories are the Git URLs a release may come from; empty is any.
+	// +kubebuilder:validation:MaxItems=256
+	// +optional
+	Repositories []string `json:"repositories,omitempty"`
+
+	// Refs are the Git refs a release may come from, such as refs/heads/main;
+	// empty is any.
+	// +kubebuilder:validation:MaxItems=256
+	// +optional
+	Refs []string `json:"refs,omitempty"`
+}
