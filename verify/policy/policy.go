@@ -1,6 +1,7 @@
 // Package policy holds the trust policy: the one document that says whose
-// signature counts, for which repositories, from which source. It knows its
-// own rules and no cryptography, so that the API types can embed it.
+// signature counts, for which repositories, from which source. It reads and
+// judges policies and keys, and verifies no signature, so that the API types can
+// embed it.
 // +kubebuilder:object:generate=true
 package policy
 

@@ -1,0 +1,134 @@
+package policy
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	kjson "sigs.k8s.io/json"
+	"sigs.k8s.io/yaml"
+)
+
+const (
+	// MaxDocumentBytes is the size of the largest policy file that Parse reads.
+	MaxDocumentBytes = 1 << 20
+	// MaxDocuments is how many policies Parse reads from one file.
+	MaxDocuments = 64
+
+	apiVersion = "sealift.dev/v1alpha1"
+	kind       = "TrustPolicy"
+)
+
+// Named is a policy and what reports call it.
+type Named struct {
+	Name   string
+	Policy Policy
+}
+
+// document is a TrustPolicy as it is written in a file.
+type document struct {
+	APIVersion string   `json:"apiVersion"`
+	Kind       string   `json:"kind"`
+	Metadata   metadata `json:"metadata"`
+	Spec       Policy   `json:"spec"`
+}
+
+type metadata struct {
+	Name        string            `json:"name"`
+	Labels      map[string]string `json:"labels,omitempty"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+}
+
+// Parse reads the TrustPolicy documents in data, with defaults applied. Unknown
+// fields, duplicate keys, other kinds and policies that do not validate are
+// errors; so is data without any policy.
+func Parse(data []byte) ([]Named, error) {
+	if len(data) > MaxDocumentBytes {
+		return nil, fmt.Errorf("reading the trust policy: %d bytes are more than the limit of %d", len(data), MaxDocumentBytes)
+	}
+	texts, err := split(data)
+	if err != nil {
+		return nil, fmt.Errorf("reading the trust policy: %w", err)
+	}
+	var policies []Named
+	seen := map[string]bool{}
+	for i, text := range texts {
+		named, err := parseOne(text)
+		if err != nil {
+			return nil, fmt.Errorf("reading the trust policy: document %d: %w", i+1, err)
+		}
+		if seen[named.Name] {
+			return nil, fmt.Errorf("reading the trust policy: document %d: the name %q is taken by an earlier one", i+1, named.Name)
+		}
+		seen[named.Name] = true
+		policies = append(policies, named)
+	}
+	if len(policies) == 0 {
+		return nil, errors.New("reading the trust policy: it holds no document; hint: write kind: TrustPolicy, apiVersion: sealift.dev/v1alpha1")
+	}
+	return policies, nil
+}
+
+// split cuts data into its YAML documents and drops empty ones.
+func split(data []byte) ([][]byte, error) {
+	var texts [][]byte
+	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
+	for {
+		text, err := reader.Read()
+		if errors.Is(err, io.EOF) {
+			return texts, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		asJSON, err := yaml.YAMLToJSONStrict(text)
+		if err != nil {
+			return nil, fmt.Errorf("document %d: %w", len(texts)+1, err)
+		}
+		if string(asJSON) == "null" {
+			continue
+		}
+		if len(texts) == MaxDocuments {
+			return nil, fmt.Errorf("it holds more than %d documents", MaxDocuments)
+		}
+		texts = append(texts, asJSON)
+	}
+}
+
+func parseOne(asJSON []byte) (Named, error) {
+	var doc document
+	strict, err := kjson.UnmarshalStrict(asJSON, &doc)
+	if err == nil {
+		err = errors.Join(strict...)
+	}
+	if err != nil {
+		return Named{}, err
+	}
+	if doc.APIVersion != apiVersion || doc.Kind != kind {
+		return Named{}, fmt.Errorf("it is %q %q; hint: write apiVersion: %s, kind: %s", doc.APIVersion, doc.Kind, apiVersion, kind)
+	}
+	if doc.Metadata.Name == "" {
+		return Named{}, errors.New("metadata.name is missing")
+	}
+	named := Named{Name: doc.Metadata.Name, Policy: doc.Spec.WithDefaults()}
+	if err := named.Policy.Validate(); err != nil {
+		return Named{}, fmt.Errorf("policy %q: %w", named.Name, err)
+	}
+	return named, nil
+}
+
+// OfKey is a policy of one authority, named "key", whose signature in either
+// format counts for every repository.
+func OfKey(pem []byte) (Named, error) {
+	named := Named{Name: "key", Policy: Policy{Trust: Trust{
+		Formats:     []Format{Bundle, Legacy},
+		Authorities: []Authority{{Name: "key", Key: Key{Data: string(pem)}}},
+	}}.WithDefaults()}
+	if err := named.Policy.Validate(); err != nil {
+		return Named{}, err
+	}
+	return named, nil
+}

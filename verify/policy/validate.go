@@ -1,0 +1,164 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+const (
+	maxAuthorities   = 32
+	maxEntries       = 256
+	maxPatternBytes  = 512
+	maxAuthorityName = 63
+)
+
+// WithDefaults is p with mode Enforce, formats [bundle] and atLeast 1 where they
+// are not set.
+func (p Policy) WithDefaults() Policy {
+	if p.Mode == "" {
+		p.Mode = Enforce
+	}
+	p.Trust = p.Trust.WithDefaults()
+	return p
+}
+
+// WithDefaults is t with formats [bundle] and atLeast 1 where they are not set.
+func (t Trust) WithDefaults() Trust {
+	if len(t.Formats) == 0 {
+		t.Formats = []Format{Bundle}
+	}
+	if t.Require.AtLeast == 0 {
+		t.Require.AtLeast = 1
+	}
+	return t
+}
+
+// Validate reports what is wrong with a policy whose defaults are applied.
+func (p Policy) Validate() error {
+	if p.Mode != Enforce && p.Mode != Audit {
+		return fmt.Errorf("mode %q is not known; hint: write Enforce or Audit", p.Mode)
+	}
+	if err := p.Match.validate(); err != nil {
+		return fmt.Errorf("match: %w", err)
+	}
+	if err := p.Trust.Validate(); err != nil {
+		return err
+	}
+	if err := p.Source.validate(); err != nil {
+		return fmt.Errorf("source: %w", err)
+	}
+	return nil
+}
+
+// Validate reports what is wrong with a trust whose defaults are applied.
+func (t Trust) Validate() error {
+	for i, format := range t.Formats {
+		if format != Bundle && format != Legacy {
+			return fmt.Errorf("format %q is not known; hint: write bundle or legacy", format)
+		}
+		if slices.Contains(t.Formats[:i], format) {
+			return fmt.Errorf("format %q is listed twice", format)
+		}
+	}
+	if len(t.Authorities) == 0 {
+		return errors.New("no authorities are listed, so nobody could sign; hint: add one with a name and a key")
+	}
+	if len(t.Authorities) > maxAuthorities {
+		return fmt.Errorf("%d authorities are more than the limit of %d", len(t.Authorities), maxAuthorities)
+	}
+	names, keys := map[string]bool{}, map[string]bool{}
+	for _, authority := range t.Authorities {
+		if err := authority.validate(names); err != nil {
+			return err
+		}
+		public, err := authority.Key.Public()
+		if err != nil {
+			return fmt.Errorf("authority %q: %w", authority.Name, err)
+		}
+		names[authority.Name], keys[public.ID] = true, true
+	}
+	if t.Require.AtLeast < 1 || t.Require.AtLeast > len(keys) {
+		return fmt.Errorf("require.atLeast is %d, and the authorities have %d different keys", t.Require.AtLeast, len(keys))
+	}
+	return nil
+}
+
+func (a Authority) validate(taken map[string]bool) error {
+	switch {
+	case a.Name == "":
+		return errors.New("an authority has no name")
+	case len(a.Name) > maxAuthorityName:
+		return fmt.Errorf("authority %q: the name has more than %d characters", a.Name, maxAuthorityName)
+	case !printable(a.Name):
+		return fmt.Errorf("authority %q: the name holds control characters", a.Name)
+	case taken[a.Name]:
+		return fmt.Errorf("authority %q is listed twice", a.Name)
+	}
+	return nil
+}
+
+func (m Match) validate() error {
+	if len(m.Namespaces) > maxEntries || len(m.Repositories) > maxEntries {
+		return fmt.Errorf("a list has more than %d entries", maxEntries)
+	}
+	for _, namespace := range m.Namespaces {
+		if problems := validation.IsDNS1123Label(namespace); len(problems) > 0 {
+			return fmt.Errorf("namespace %q: %s", namespace, problems[0])
+		}
+	}
+	for _, pattern := range m.Repositories {
+		if err := validatePattern(pattern); err != nil {
+			return fmt.Errorf("repository %q: %w", pattern, err)
+		}
+	}
+	return nil
+}
+
+func validatePattern(pattern string) error {
+	if len(pattern) > maxPatternBytes {
+		return fmt.Errorf("it has more than %d bytes", maxPatternBytes)
+	}
+	if strings.Contains(pattern, "://") {
+		return errors.New("it has a scheme; hint: write HOST/PATH")
+	}
+	for _, part := range strings.Split(pattern, "/") {
+		if part == "" || strings.ContainsFunc(part, notInPattern) {
+			return fmt.Errorf("%q is not a path element; hint: write HOST/PATH with * and **", part)
+		}
+		if part != "**" && strings.Contains(part, "**") {
+			return fmt.Errorf("%q: ** stands for whole path elements only", part)
+		}
+	}
+	return nil
+}
+
+// notInPattern says that r occurs in no host, repository name or pattern.
+func notInPattern(r rune) bool {
+	return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("._:-*[]", r)
+}
+
+func (s Source) validate() error {
+	if len(s.Repositories) > maxEntries || len(s.Refs) > maxEntries {
+		return fmt.Errorf("a list has more than %d entries", maxEntries)
+	}
+	for _, repository := range s.Repositories {
+		if repository == "" || strings.TrimSpace(repository) != repository || !printable(repository) {
+			return fmt.Errorf("repository %q is not a Git URL", repository)
+		}
+	}
+	for _, ref := range s.Refs {
+		if !strings.HasPrefix(ref, "refs/") || !printable(ref) {
+			return fmt.Errorf("ref %q is not a full Git ref; hint: write refs/heads/main", ref)
+		}
+	}
+	return nil
+}
+
+func printable(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
+}
