@@ -99,6 +99,13 @@ type DeliverySpec struct {
 	// +optional
 	Drift string `json:"drift,omitempty"`
 
+	// OnFailure is Rollback (go back to the last good release when a new one
+	// cannot be applied in full or does not become healthy) or Hold.
+	// +kubebuilder:validation:Enum=Rollback;Hold
+	// +kubebuilder:default=Rollback
+	// +optional
+	OnFailure string `json:"onFailure,omitempty"`
+
 	// Suspend stops deliveries and drift correction until it is false again.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
@@ -160,9 +167,15 @@ type DeliveryStatus struct {
 	// +optional
 	Applied *Release `json:"applied,omitempty"`
 
-	// Attempted is the release that was seen last, when it is not the applied one.
+	// Attempted is the release that was seen last, when it is not the applied one:
+	// on its way, refused, or failed.
 	// +optional
 	Attempted *Release `json:"attempted,omitempty"`
+
+	// Quarantined failed and was rolled back; it is not tried again until a newer
+	// release comes or a pass is requested.
+	// +optional
+	Quarantined *Quarantine `json:"quarantined,omitempty"`
 
 	// Accepted is the highest release ever accepted; nothing lower is accepted again.
 	// +optional
@@ -202,9 +215,17 @@ type Release struct {
 	// +listType=atomic
 	// +optional
 	SignedBy []string `json:"signedBy,omitempty"`
-	// Since is when the release was applied, or refused, first.
+	// Since is when the first object was written; absent when none was.
 	// +optional
-	Since metav1.Time `json:"since,omitempty"`
+	Since *metav1.Time `json:"since,omitempty"`
+}
+
+// Quarantine is a release that failed.
+type Quarantine struct {
+	// Digest of the manifest in the registry.
+	Digest string `json:"digest"`
+	// Cause is why it failed.
+	Cause string `json:"cause"`
 }
 
 // Watermark is the highest release that a Delivery has accepted from a repository.

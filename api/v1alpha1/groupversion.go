@@ -4,6 +4,9 @@
 // +groupName=sealift.dev
 package v1alpha1
 
+//go:generate go tool controller-gen object paths=./... paths=../../verify/policy/...
+//go:generate go tool controller-gen crd paths=./... output:crd:artifacts:config=../../manifests/crds
+
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
