@@ -39,7 +39,7 @@ func (c *ControlPlane) Kubectl(ctx context.Context, args ...string) (string, err
 
 // KubectlInput is Kubectl with a standard input, for "apply -f -".
 func (c *ControlPlane) KubectlInput(ctx context.Context, input string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, filepath.Join(c.bin, "kubectl"), args...)
+	cmd := exec.CommandContext(ctx, filepath.Join(c.Bin, "kubectl"), args...)
 	cmd.Dir = c.dir
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + c.dir, "KUBECONFIG=" + c.Kubeconfig}
 	cmd.Stdin = strings.NewReader(input)

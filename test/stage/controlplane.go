@@ -29,8 +29,10 @@ type ControlPlane struct {
 	// SealiftKubeconfig is the path of the kubeconfig of the user "sealift", who is in no group and
 	// may do nothing until RBAC says so.
 	SealiftKubeconfig string
+	// Bin is the folder of the programs, kubectl among them.
+	Bin string
 
-	bin, dir  string
+	dir       string
 	server    string
 	certs     certificates
 	tokens    map[string]string // by user
@@ -42,7 +44,7 @@ type ControlPlane struct {
 // dir, on free ports of 127.0.0.1, and returns when a Deployment made now would become Ready.
 // An error ends with the log's tail of the program that failed.
 func StartControlPlane(ctx context.Context, bin, dir string) (*ControlPlane, error) {
-	c := &ControlPlane{bin: bin, dir: dir, tokens: map[string]string{"admin": rand.Text(), "sealift": rand.Text()}}
+	c := &ControlPlane{Bin: bin, dir: dir, tokens: map[string]string{"admin": rand.Text(), "sealift": rand.Text()}}
 	if err := c.start(ctx); err != nil {
 		c.Stop()
 		return nil, fmt.Errorf("starting the control plane in %s: %w", dir, err)
@@ -83,7 +85,7 @@ func (c *ControlPlane) start(ctx context.Context) error {
 	if err := c.run(c.apiServerArgs("http://"+client, secure)); err != nil {
 		return err
 	}
-	if err := c.until(ctx, "the API server is ready", c.serving); err != nil {
+	if err := until(ctx, c.processes, "the API server is ready", c.serving); err != nil {
 		return err
 	}
 	for _, args := range [][]string{c.controllerManagerArgs(), c.schedulerArgs(), c.kwokArgs()} {
@@ -94,38 +96,17 @@ func (c *ControlPlane) start(ctx context.Context) error {
 	if err := c.createNode(ctx); err != nil {
 		return err
 	}
-	return c.until(ctx, "pods can be scheduled", c.schedulable)
+	return until(ctx, c.processes, "pods can be scheduled", c.schedulable)
 }
 
 // run starts one program, given as its name and arguments.
 func (c *ControlPlane) run(args []string) error {
-	p, err := c.group.start(c.dir, filepath.Join(c.bin, args[0]), args[1:]...)
+	p, err := c.group.start(c.dir, filepath.Join(c.Bin, args[0]), args[1:]...)
 	if err != nil {
 		return err
 	}
 	c.processes = append(c.processes, p)
 	return nil
-}
-
-// until asks check again and again until it returns nil, a program ends or ctx does.
-func (c *ControlPlane) until(ctx context.Context, what string, check func(context.Context) error) error {
-	for {
-		err := check(ctx)
-		if err == nil {
-			return nil
-		}
-		for _, p := range c.processes {
-			if ended := p.ended(); ended != nil {
-				return ended
-			}
-		}
-		select {
-		case <-ctx.Done():
-			newest := c.processes[len(c.processes)-1]
-			return fmt.Errorf("waiting until %s: %w (last answer: %w)\n%s: %s", what, ctx.Err(), err, newest.name, newest.tail())
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
 }
 
 func etcdArgs(client, peer string) []string {
@@ -167,7 +148,7 @@ func (c *ControlPlane) schedulerArgs() []string {
 
 func (c *ControlPlane) kwokArgs() []string {
 	return []string{
-		"kwok", "--kubeconfig=" + c.Kubeconfig, "--config=" + filepath.Join(c.bin, "stages.yaml"),
+		"kwok", "--kubeconfig=" + c.Kubeconfig, "--config=" + filepath.Join(c.Bin, "stages.yaml"),
 		"--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
 	}
 }

@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -101,6 +102,28 @@ func (p *process) ended() error {
 		err = errors.New("exit status 0")
 	}
 	return fmt.Errorf("%s ended: %w\n%s", p.name, err, p.tail())
+}
+
+// until asks check again and again until it returns nil, one of the processes ends or ctx does.
+// The newest process's log explains a delay.
+func until(ctx context.Context, processes []*process, what string, check func(context.Context) error) error {
+	for {
+		err := check(ctx)
+		if err == nil {
+			return nil
+		}
+		for _, p := range processes {
+			if ended := p.ended(); ended != nil {
+				return ended
+			}
+		}
+		select {
+		case <-ctx.Done():
+			newest := processes[len(processes)-1]
+			return fmt.Errorf("waiting until %s: %w (last answer: %w)\n%s: %s", what, ctx.Err(), err, newest.name, newest.tail())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 // tail returns the log's last lines.

@@ -18,7 +18,8 @@ import (
 
 // Options of Start. The zero value works.
 type Options struct {
-	// Dir keeps data, logs and kubeconfigs, and stays. Empty: a temporary folder, removed by Stop.
+	// Dir keeps data, logs and kubeconfigs, and stays; what an earlier run left in its folders
+	// cluster and git is removed. Empty: a temporary folder, removed by Stop.
 	Dir string
 	// Out gets one line for each part that is built or started. Nil: nothing is written.
 	Out io.Writer
@@ -85,12 +86,11 @@ func (s *Stage) prepare() (err error) {
 }
 
 func (s *Stage) start(ctx context.Context, out io.Writer, bin string) (err error) {
-	cluster := filepath.Join(s.Dir, "cluster")
-	if err := os.RemoveAll(cluster); err != nil { // an earlier run's etcd would be another cluster
-		return err
-	}
-	if err := os.Mkdir(cluster, 0o755); err != nil {
-		return err
+	cluster, repositories := filepath.Join(s.Dir, "cluster"), filepath.Join(s.Dir, "git")
+	for _, dir := range []string{cluster, repositories} {
+		if err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o755)); err != nil {
+			return err
+		}
 	}
 	started := time.Now()
 	fmt.Fprint(out, "starting the control plane ")
@@ -102,6 +102,6 @@ func (s *Stage) start(ctx context.Context, out io.Writer, bin string) (err error
 	if s.Registry, err = NewRegistry(RegistryOptions{Referrers: true}); err != nil {
 		return err
 	}
-	s.Git, err = NewGitServer(filepath.Join(s.Dir, "git"), GitOptions{})
+	s.Git, err = NewGitServer(repositories, GitOptions{})
 	return err
 }

@@ -1,0 +1,55 @@
+# The one binary needs no C compiler; only the race detector does.
+export CGO_ENABLED = 0
+
+# The folders that "go generate" writes to.
+generated = api manifests verify/policy
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: build
+build: ## build bin/sealift
+	go build -trimpath -o bin/sealift ./cmd/sealift
+
+.PHONY: demo
+demo: ## play the whole circle on real parts; KEEP=1 leaves them running
+	go run ./test/demo $(if $(KEEP),-keep)
+
+.PHONY: test
+test: lint fresh parts ## everything that CI checks
+	@command -v "$$(go env CC)" >/dev/null || { \
+		echo "the race detector needs the C compiler $$(go env CC); hint: install gcc, or run CGO_ENABLED=0 go test ./..." >&2; exit 1; }
+	CGO_ENABLED=1 go test -race -timeout 30m ./...
+
+.PHONY: lint
+lint: ## formatting and vet
+	@unformatted="$$(git ls-files -co --exclude-standard '*.go' | while read -r file; do [ ! -e "$$file" ] || gofmt -l "$$file"; done)"; \
+	[ -z "$$unformatted" ] || { echo "not formatted: $$unformatted; hint: gofmt -w $$unformatted" >&2; exit 1; }
+	go vet ./...
+
+.PHONY: generate
+generate: ## write CRDs and deep copies from the types
+	go generate ./...
+
+.PHONY: fresh
+fresh: ## fail if "make generate" changes anything
+	@state() { find $(generated) -type f -exec cksum {} + | sort; }; \
+	before="$$(state)" && go generate ./... && [ "$$before" = "$$(state)" ] || { \
+		echo "generated files were stale, and are written anew; hint: commit them" >&2; exit 1; }
+
+.PHONY: parts
+parts: ## build the programs that tests run against, once
+	go run ./test/parts/build
+
+.PHONY: controlplane
+controlplane: ## start Kubernetes, a registry and a Git server; print their addresses
+	@go run ./test/stage/run up
+
+.PHONY: controlplane-down
+controlplane-down: ## stop them
+	@go run ./test/stage/run down
+
+.PHONY: clean
+clean: controlplane-down ## remove what was built and run here
+	rm -rf bin .run

@@ -1,0 +1,38 @@
+// Command run keeps a stage running in the background: "run up" starts it and prints its addresses
+// as shell assignments, "run down" stops it. Its data, logs and process id are in the folder .run.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+const folder = ".run"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) != 1 {
+		return errors.New("usage: run up|down")
+	}
+	switch args[0] {
+	case "up":
+		return up(ctx, folder)
+	case "down":
+		return down(ctx, folder)
+	case "serve": // what up starts
+		return serve(ctx, folder)
+	}
+	return fmt.Errorf("unknown command %q; hint: up or down", args[0])
+}
