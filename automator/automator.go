@@ -257,7 +257,7 @@ func failures(images []ImageReport) error {
 }
 
 func backoff(attempt int) time.Duration {
-	return min(50*time.Millisecond<<attempt, 2*time.Second)
+	return min(20*time.Millisecond<<attempt, time.Second)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

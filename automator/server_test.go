@@ -90,7 +90,15 @@ func (s *gitServer) commit(message string, files map[string]string) {
 	}
 	s.git(work, "-c", "core.autocrlf=false", "add", "-A")
 	s.git(work, "commit", "-q", "-m", message)
-	s.git(work, "push", "-q", "origin", branchMain)
+	for range 50 {
+		push := exec.Command("git", "push", "-q", "origin", branchMain)
+		push.Dir, push.Env = work, s.env
+		if push.Run() == nil {
+			return
+		}
+		s.git(work, "pull", "-q", "--rebase", "origin", branchMain)
+	}
+	s.t.Fatal("a person's push was rejected 50 times")
 }
 
 // show is a file at the tip of main.
