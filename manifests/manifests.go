@@ -1,9 +1,9 @@
-// Package manifests holds what is installed in a cluster, as files.
+// Package manifests holds what is installed in a cluster, as kustomizations.
 package manifests
 
 import "embed"
 
-// Files are kustomizations: "crds", "sync" and "automate".
+// Files holds a folder per component: crds, rbac, sync, automate.
 //
-//go:embed crds sync automate kustomization.yaml
+//go:embed crds rbac sync automate kustomization.yaml
 var Files embed.FS
