@@ -1,0 +1,222 @@
+// Package engine brings sets of Kubernetes objects into a cluster and keeps
+// them there: plan, preflight, apply, health, prune. It knows objects and
+// clusters, and nothing of where the objects come from.
+//
+// Ownership is a label that is applied in the same request that creates an
+// object, and counts only while the engine's own entry in the object's
+// managedFields holds it. Drift is read from that entry too, by one
+// metadata-only watch per kind; an idle engine sends no requests.
+package engine
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
+)
+
+// Engine serves any number of owners in one cluster. Its methods are safe for
+// concurrent use; passes of one owner must not overlap.
+type Engine struct {
+	config  *rest.Config
+	dynamic dynamic.Interface
+	kinds   *kinds
+	tracker *tracker
+	watches *watches
+
+	mu sync.Mutex
+	// writers are clients by impersonated user.
+	writers map[string]metadata.Interface
+}
+
+// maxWriters bounds the clients kept; beyond it they are made anew.
+const maxWriters = 4096
+
+// New makes an engine for the cluster of config, whose identity reads and
+// watches. changed is called, and must not block or call the engine, when the
+// owner may need a pass: drift, a deletion, an object nobody planned, or news
+// about health. Nothing is watched until Run.
+func New(config *rest.Config, changed func(Owner)) (*Engine, error) {
+	config = rest.CopyConfig(config)
+	config.QPS = -1
+	config.WarningHandler = rest.NoWarnings{}
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the cluster: %w", err)
+	}
+	return newEngine(config, client, changed)
+}
+
+func newEngine(config *rest.Config, client *http.Client, changed func(Owner)) (*Engine, error) {
+	reader, err := metadata.NewForConfigAndClient(config, client)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the cluster: %w", err)
+	}
+	objects, err := dynamic.NewForConfigAndClient(config, client)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the cluster: %w", err)
+	}
+	disco, err := discovery.NewDiscoveryClientForConfigAndClient(config, client)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the cluster: %w", err)
+	}
+	tracker := newTracker(changed)
+	return &Engine{
+		config:  config,
+		dynamic: objects,
+		kinds:   newKinds(disco),
+		tracker: tracker,
+		watches: newWatches(reader, tracker),
+		writers: map[string]metadata.Interface{"": reader},
+	}, nil
+}
+
+// Run serves the watches until ctx ends. Plan waits for it.
+func (e *Engine) Run(ctx context.Context) error {
+	e.watches.run(ctx)
+	return nil
+}
+
+// Plan decides what a pass has to do, from what the watches observed. It
+// starts missing watches and waits for their first list until ctx ends; it
+// writes nothing.
+func (e *Engine) Plan(ctx context.Context, t Target) (*Plan, error) {
+	l := e.kinds.lookup(t.Objects)
+	items, err := l.resolve(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	inventory, err := e.survey(ctx, t, l, items)
+	if err != nil {
+		return nil, err
+	}
+	records := e.tracker.records(t.Owner, refsOf(items))
+	p, err := draft(t, items, records, e.tracker.now())
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range p.Steps {
+		inventory = append(inventory, s.Ref.GroupKind())
+	}
+	p.kinds = sortKinds(inventory)
+	return p, e.locate(l, p)
+}
+
+// survey has every kind of the target watched, and returns the inventory's
+// kinds that the cluster still serves.
+func (e *Engine) survey(ctx context.Context, t Target, l *lookup, items []item) ([]schema.GroupKind, error) {
+	need := map[schema.GroupKind]schema.GroupVersionResource{}
+	wanted := map[schema.GroupKind]bool{}
+	for i := range items {
+		gk := items[i].ref.GroupKind()
+		wanted[gk] = true
+		if items[i].resource.definition != "" && e.watches.serving(gk) {
+			items[i].resource.definition = ""
+		}
+		if _, twice := need[gk]; !twice && items[i].resource.definition == "" {
+			need[gk] = items[i].resource.gvr
+		}
+	}
+	var inventory []schema.GroupKind
+	for _, gk := range t.Kinds {
+		r, err := l.find(gk)
+		switch {
+		case err == nil && r.definition == "":
+			inventory = append(inventory, gk)
+			if _, twice := need[gk]; !twice {
+				need[gk] = r.gvr
+			}
+		case err == nil, meta.IsNoMatchError(err) && !l.vanished(gk):
+			inventory = append(inventory, gk)
+		case !meta.IsNoMatchError(err):
+			return nil, err
+		}
+	}
+	gone, err := e.watches.need(ctx, t.Owner, need)
+	if err != nil {
+		return nil, err
+	}
+	for _, gk := range gone {
+		e.kinds.mapper.Reset()
+		if wanted[gk] {
+			return nil, fmt.Errorf("watching %s: %w", gk, ErrUnknownKind)
+		}
+		inventory = slices.DeleteFunc(inventory, func(k schema.GroupKind) bool { return k == gk })
+	}
+	return inventory, nil
+}
+
+// locate finds how the kinds of strays are served.
+func (e *Engine) locate(l *lookup, p *Plan) error {
+	for _, s := range p.Steps {
+		if s.resource.gvr.Resource != "" {
+			continue
+		}
+		r, err := l.find(s.Ref.GroupKind())
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.Ref, err)
+		}
+		s.resource = r
+	}
+	return nil
+}
+
+// Remaining is the inventory after a pass: the kinds that the plan wants, and
+// those of which the owner still has an object. Prune confirms deletions by
+// the watches only, so that a kind leaves when its last object is gone.
+func (e *Engine) Remaining(p *Plan) []schema.GroupKind {
+	var remaining []schema.GroupKind
+	for _, s := range p.Steps {
+		if s.Action != Prune && s.Action != Keep {
+			remaining = append(remaining, s.Ref.GroupKind())
+		}
+	}
+	for ref, r := range e.tracker.records(p.Owner, nil) {
+		if r.owned && r.rv > 0 {
+			remaining = append(remaining, ref.GroupKind())
+		}
+	}
+	return sortKinds(remaining)
+}
+
+// Release forgets an owner: watches that it alone needed end.
+func (e *Engine) Release(owner Owner) {
+	e.watches.release(owner, nil)
+	e.tracker.dropOwner(owner)
+}
+
+// writer is the client that acts as user.
+func (e *Engine) writer(user string) (metadata.Interface, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if w := e.writers[user]; w != nil {
+		return w, nil
+	}
+	if len(e.writers) >= maxWriters {
+		e.writers = map[string]metadata.Interface{"": e.writers[""]}
+	}
+	config := rest.CopyConfig(e.config)
+	config.Impersonate = rest.ImpersonationConfig{UserName: user}
+	w, err := metadata.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("acting as %s: %w", user, err)
+	}
+	e.writers[user] = w
+	return w, nil
+}
+
+func refsOf(items []item) []ObjectRef {
+	refs := make([]ObjectRef, len(items))
+	for i, it := range items {
+		refs[i] = it.ref
+	}
+	return refs
+}

@@ -1,0 +1,119 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+var (
+	// ErrUnknownKind says that the cluster does not serve an object's kind.
+	ErrUnknownKind = errors.New("the cluster does not serve this kind")
+	// ErrOwnedByAnother says that another owner's apply entry holds an object.
+	ErrOwnedByAnother = errors.New("belongs to another Delivery")
+	// ErrInvalidTarget says that the wanted objects contradict each other or themselves.
+	ErrInvalidTarget = errors.New("invalid set of objects")
+)
+
+// maxFailures bounds how many failures an error names.
+const maxFailures = 20
+
+// Failure is one object that could not be treated.
+type Failure struct {
+	Ref ObjectRef
+	Err error
+}
+
+// Failures is the error of an act over several objects. List holds at most 20
+// of the Total failures, in the order of the plan.
+type Failures struct {
+	Act   string
+	Total int
+	List  []Failure
+}
+
+// Error names every listed object.
+func (f *Failures) Error() string {
+	var b strings.Builder
+	for i, one := range f.List {
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		fmt.Fprintf(&b, "%s %s: %v", f.Act, one.Ref, one.Err)
+	}
+	if more := f.Total - len(f.List); more > 0 {
+		fmt.Fprintf(&b, "; and %d more", more)
+	}
+	return b.String()
+}
+
+// Unwrap gives the listed causes.
+func (f *Failures) Unwrap() []error {
+	causes := make([]error, len(f.List))
+	for i, one := range f.List {
+		causes[i] = one.Err
+	}
+	return causes
+}
+
+// failed collects the errors of steps, nil when there are none.
+func failed(act string, steps []*Step, errs []error, user string) error {
+	f := &Failures{Act: act}
+	for i, err := range errs {
+		if err == nil {
+			continue
+		}
+		f.Total++
+		if len(f.List) < maxFailures {
+			f.List = append(f.List, Failure{Ref: steps[i].Ref, Err: explain(steps[i], user, err)})
+		}
+	}
+	if f.Total == 0 {
+		return nil
+	}
+	return f
+}
+
+// explain makes a refusal of the API server fit to be shown: what a Secret
+// holds is never in it, and a missing right names who lacks it.
+func explain(s *Step, user string, err error) error {
+	if s.Ref.Group == coreGroup && s.Ref.Kind == "Secret" {
+		err = redact(err)
+	}
+	if apierrors.IsForbidden(err) && user != "" && strings.Contains(err.Error(), user) {
+		where := "in the cluster"
+		if s.Ref.Namespace != "" {
+			where = "in namespace " + s.Ref.Namespace
+		}
+		return fmt.Errorf("%w; hint: grant %s the verbs create, patch and delete on %s %s",
+			err, user, s.resource.gvr.GroupResource(), where)
+	}
+	return err
+}
+
+// redact keeps what was refused and where, and drops the server's prose, which
+// may quote values.
+func redact(err error) error {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		return err
+	}
+	s := status.Status()
+	var fields []string
+	var causes []metav1.StatusCause
+	if s.Details != nil {
+		for _, c := range s.Details.Causes {
+			fields = append(fields, c.Field)
+			causes = append(causes, metav1.StatusCause{Type: c.Type, Field: c.Field})
+		}
+		s.Details.Causes = causes
+	}
+	if s.Reason != metav1.StatusReasonForbidden {
+		s.Message = fmt.Sprintf("the API server refused it: %s (%d) %s", s.Reason, s.Code, strings.Join(fields, ", "))
+		s.Message = strings.TrimSpace(s.Message)
+	}
+	return &apierrors.StatusError{ErrStatus: s}
+}

@@ -1,0 +1,105 @@
+package engine
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+const (
+	// FieldManager is the name under which the engine applies.
+	FieldManager = "sealift"
+	// OwnerLabel is on every object that the engine applies; its value is the Owner.
+	OwnerLabel = "sealift.dev/delivery"
+)
+
+// ObjectRef identifies an object whatever version it is written in. Namespace
+// is empty for cluster-scoped kinds.
+type ObjectRef struct {
+	Group, Kind, Namespace, Name string
+}
+
+// GroupKind is the kind of the object.
+func (r ObjectRef) GroupKind() schema.GroupKind {
+	return schema.GroupKind{Group: r.Group, Kind: r.Kind}
+}
+
+// String is KIND[.GROUP] [NAMESPACE/]NAME: "Deployment.apps shop/web".
+func (r ObjectRef) String() string {
+	if r.Namespace == "" {
+		return r.GroupKind().String() + " " + r.Name
+	}
+	return r.GroupKind().String() + " " + r.Namespace + "/" + r.Name
+}
+
+func compareRefs(a, b ObjectRef) int {
+	return compareStrings(
+		[2]string{a.Group, b.Group}, [2]string{a.Kind, b.Kind},
+		[2]string{a.Namespace, b.Namespace}, [2]string{a.Name, b.Name})
+}
+
+// Owner is the value of OwnerLabel: it stands for one Delivery, also for one
+// that was deleted and created again.
+type Owner string
+
+// maxLabelValue is what Kubernetes allows a label's value to be long.
+const maxLabelValue = 63
+
+// OwnerOf derives the owner from the Delivery's identity: NAMESPACE.NAME, or
+// its first 46 characters and 16 hex digits of a hash when that is too long
+// for a label.
+func OwnerOf(namespace, name string) Owner {
+	full := namespace + "." + name
+	if len(full) <= maxLabelValue {
+		return Owner(full)
+	}
+	sum := sha256.Sum256([]byte(namespace + "/" + name))
+	return Owner(full[:46] + "-" + hex.EncodeToString(sum[:8]))
+}
+
+// Target is what one owner wants in the cluster.
+type Target struct {
+	Owner Owner
+	// User is impersonated for every write; empty writes as the engine itself.
+	User string
+	// Namespace is given to namespaced objects that name none.
+	Namespace string
+	Objects   []*unstructured.Unstructured
+	// Kinds is the inventory so far: kinds of which the owner may have objects.
+	Kinds []schema.GroupKind
+	// Prune deletes owned objects that are not in Objects; PruneProtected also
+	// Namespaces, CustomResourceDefinitions and volumes.
+	Prune, PruneProtected bool
+	// Correct heals drift; otherwise drift is only reported.
+	Correct bool
+}
+
+// body is the apply request for an object: its own content with identity and
+// ownership set. Equal objects give equal bytes.
+func body(o *unstructured.Unstructured, namespace string, owner Owner) ([]byte, error) {
+	top := maps.Clone(o.Object)
+	meta, _ := top["metadata"].(map[string]any)
+	meta = maps.Clone(meta)
+	labels, _ := meta["labels"].(map[string]any)
+	labels = maps.Clone(labels)
+	if labels == nil {
+		labels = map[string]any{}
+	}
+	labels[OwnerLabel] = string(owner)
+	meta["labels"] = labels
+	delete(meta, "namespace")
+	if namespace != "" {
+		meta["namespace"] = namespace
+	}
+	top["metadata"] = meta
+	out, err := json.Marshal(top)
+	if err != nil {
+		return nil, fmt.Errorf("encoding %s %s: %w", o.GroupVersionKind(), o.GetName(), err)
+	}
+	return out, nil
+}

@@ -1,0 +1,251 @@
+package engine
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+type digest = [sha256.Size]byte
+
+// Action is what a step does to its object.
+type Action string
+
+const (
+	// Create writes an object that the owner does not have yet.
+	Create Action = "Create"
+	// Update writes an object whose wanted state changed, or is not confirmed.
+	Update Action = "Update"
+	// Heal writes an object that drifted.
+	Heal Action = "Heal"
+	// Unchanged needs no request.
+	Unchanged Action = "Unchanged"
+	// Prune deletes an object that is no longer wanted.
+	Prune Action = "Prune"
+	// Keep leaves an object that is no longer wanted; the reason says why.
+	Keep Action = "Keep"
+	// Drifted reports drift that the owner does not want corrected.
+	Drifted Action = "Drifted"
+	// Contested reports drift whose healing pauses until Until, because someone
+	// undoes it again and again.
+	Contested Action = "Contested"
+)
+
+// Step is one object in a plan.
+type Step struct {
+	Ref    ObjectRef
+	Action Action
+	// Reason says in words why; empty where the action says it all.
+	Reason string
+	// Drift is set for Heal, Drifted and Contested.
+	Drift *Drift
+	// Until is set for Contested.
+	Until time.Time
+	// Takeovers are fields that others held, found by Preflight.
+	Takeovers []Takeover
+
+	resource resource
+	stage    stage
+	rank     int
+	body     []byte
+	wanted   digest
+	uid      types.UID
+	deleting bool
+	adopt    bool
+}
+
+// Takeover is a field that is taken from another manager.
+type Takeover struct {
+	Field, Manager string
+}
+
+// Plan is what a pass would do, in the order in which Apply does it; Prune
+// steps come last, in the order in which they are deleted.
+type Plan struct {
+	Owner Owner
+	Steps []*Step
+	// Unchecked are objects that Preflight could not dry-run, because something
+	// they need comes with the same plan.
+	Unchecked []ObjectRef
+	// NextCheck is when a Contested step may be healed; zero when there is none.
+	NextCheck time.Time
+
+	user  string
+	kinds []schema.GroupKind
+}
+
+// Kinds is the inventory to save before the first write: the old kinds that
+// the cluster still serves, and the new ones.
+func (p *Plan) Kinds() []schema.GroupKind { return slices.Clone(p.kinds) }
+
+// Changed says that Apply or Prune has something to do.
+func (p *Plan) Changed() bool {
+	return slices.ContainsFunc(p.Steps, func(s *Step) bool {
+		return s.writes() || s.Action == Prune && !s.deleting
+	})
+}
+
+// Count is the number of steps with any of the actions.
+func (p *Plan) Count(actions ...Action) int {
+	n := 0
+	for _, s := range p.Steps {
+		if slices.Contains(actions, s.Action) {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *Step) writes() bool {
+	return s.Action == Create || s.Action == Update || s.Action == Heal
+}
+
+// draft decides for every wanted and every owned object; it changes nothing.
+func draft(t Target, items []item, records map[ObjectRef]record, now time.Time) (*Plan, error) {
+	p := &Plan{Owner: t.Owner, user: t.User}
+	wanted := make(map[ObjectRef]struct{}, len(items))
+	for _, it := range items {
+		wanted[it.ref] = struct{}{}
+		s, err := newStep(it, t)
+		if err != nil {
+			return nil, err
+		}
+		r, known := records[it.ref]
+		if err := s.decide(t, it, r, known, now); err != nil {
+			return nil, err
+		}
+		if s.Action == Contested && (p.NextCheck.IsZero() || s.Until.Before(p.NextCheck)) {
+			p.NextCheck = s.Until
+		}
+		p.Steps = append(p.Steps, s)
+	}
+	slices.SortFunc(p.Steps, compareSteps)
+	p.Steps = append(p.Steps, strays(t, wanted, records, len(items) == 0)...)
+	return p, nil
+}
+
+func newStep(it item, t Target) (*Step, error) {
+	content, err := body(it.object, it.ref.Namespace, t.Owner)
+	if err != nil {
+		return nil, err
+	}
+	s := &Step{Ref: it.ref, resource: it.resource, body: content, wanted: sha256.Sum256(content)}
+	s.stage, s.rank = place(it.ref.GroupKind(), it.resource.definition != "")
+	return s, nil
+}
+
+// decide chooses the action for a wanted object.
+func (s *Step) decide(t Target, it item, r record, known bool, now time.Time) error {
+	if known && r.owned && r.owner != t.Owner {
+		return fmt.Errorf("%s %w: %s, not %s; hint: remove it from one of the two releases", s.Ref, ErrOwnedByAnother, r.owner, t.Owner)
+	}
+	s.uid, s.deleting = r.uid, r.deleting
+	ours := known && r.applied != nil && r.applied.owner == t.Owner
+	drift := r.drift
+	if r.lost != nil {
+		drift = r.lost
+	}
+	switch {
+	case !ours && r.rv == 0:
+		s.Action = Create
+	case !ours:
+		s.Action, s.Reason = Update, "not confirmed since start"
+	case r.applied.wanted != s.wanted && r.lost != nil:
+		s.Action = Create
+	case r.applied.wanted != s.wanted:
+		s.Action, s.Reason = Update, "changed"
+	case drift == nil:
+		s.Action = Unchanged
+	case r.lost != nil && finishedJob(it, r.verdict):
+		s.Action, s.Reason = Unchanged, "finished, and removed after its time to live"
+	case !t.Correct:
+		s.Action, s.Drift, s.Reason = Drifted, drift, drift.String()
+	case r.fight.until.After(now):
+		s.Action, s.Drift, s.Until, s.Reason = Contested, drift, r.fight.until, drift.String()
+	default:
+		s.Action, s.Drift, s.Reason = Heal, drift, drift.String()
+	}
+	return nil
+}
+
+// strays decides for what the owner has and no longer wants, in the order of
+// deletion: the reverse of the order of applying.
+func strays(t Target, wanted map[ObjectRef]struct{}, records map[ObjectRef]record, empty bool) []*Step {
+	var out []*Step
+	for ref, r := range records {
+		if _, ok := wanted[ref]; ok || r.owner != t.Owner || !r.owned || r.rv == 0 {
+			continue
+		}
+		s := &Step{Ref: ref, uid: r.uid, deleting: r.deleting}
+		s.stage, s.rank = place(ref.GroupKind(), false)
+		if isCustom(ref.Group) {
+			s.stage = customs
+		}
+		s.Action, s.Reason = Prune, pruneReason(r)
+		if reason := keepStray(t, empty, r); reason != "" {
+			s.Action, s.Reason = Keep, reason
+		}
+		out = append(out, s)
+	}
+	slices.SortFunc(out, func(a, b *Step) int { return compareSteps(b, a) })
+	return out
+}
+
+func pruneReason(r record) string {
+	if r.deleting {
+		return "being deleted"
+	}
+	return "no longer in the release"
+}
+
+// keepStray says why an unwanted object stays; empty when it may go.
+func keepStray(t Target, empty bool, r record) string {
+	switch {
+	case empty:
+		return "an empty set prunes nothing"
+	case !t.Prune:
+		return "pruning is off"
+	case r.keep != "":
+		return r.keep
+	case protected(r.ref.GroupKind()) && !t.PruneProtected:
+		return "protected kind"
+	}
+	return ""
+}
+
+// protected kinds take more with them than themselves.
+func protected(gk schema.GroupKind) bool {
+	switch gk.Group {
+	case coreGroup:
+		return gk.Kind == "Namespace" || gk.Kind == "PersistentVolume" || gk.Kind == "PersistentVolumeClaim"
+	default:
+		return isDefinition(gk)
+	}
+}
+
+// isCustom guesses from the group whether a definition may be behind a kind;
+// it only moves deletions before those of definitions and workloads.
+func isCustom(group string) bool {
+	return strings.Contains(group, ".") && !strings.HasSuffix(group, ".k8s.io")
+}
+
+// keepReason finds the annotation that forbids pruning, ours or a peer's.
+func keepReason(annotations map[string]string) string {
+	for _, key := range []string{"sealift.dev/prune", "kustomize.toolkit.fluxcd.io/prune"} {
+		if strings.EqualFold(strings.TrimSpace(annotations[key]), "disabled") {
+			return key + ": disabled"
+		}
+	}
+	const argo = "argocd.argoproj.io/sync-options"
+	for option := range strings.SplitSeq(annotations[argo], ",") {
+		if strings.EqualFold(strings.TrimSpace(option), "Prune=false") {
+			return argo + ": Prune=false"
+		}
+	}
+	return ""
+}

@@ -1,0 +1,125 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/client-go/metadata"
+)
+
+// maxTakeovers bounds how many fields a step names.
+const maxTakeovers = 20
+
+// Preflight has the API server judge every Create and Update of the plan
+// without doing it. It records takeovers in the steps, and in p.Unchecked what
+// cannot be judged yet. The error is a *Failures that names what was refused.
+func (e *Engine) Preflight(ctx context.Context, p *Plan) error {
+	client, err := e.writer(p.user)
+	if err != nil {
+		return err
+	}
+	p.Unchecked = nil
+	var steps []*Step
+	for _, s := range p.Steps {
+		switch {
+		case s.Action != Create && s.Action != Update:
+		case s.resource.definition != "":
+			p.Unchecked = append(p.Unchecked, s.Ref)
+		default:
+			steps = append(steps, s)
+		}
+	}
+	unchecked := make([]bool, len(p.Steps))
+	errs := each(ctx, steps, func(s *Step) error {
+		err := rehearse(ctx, client, s)
+		if err != nil && p.supplies(s, err) {
+			unchecked[slices.Index(p.Steps, s)] = true
+			return nil
+		}
+		return err
+	})
+	for i, yes := range unchecked {
+		if yes {
+			p.Unchecked = append(p.Unchecked, p.Steps[i].Ref)
+		}
+	}
+	return failed("dry-running", steps, errs, p.user)
+}
+
+// rehearse dry-runs one step: without force first, so that conflicts show.
+func rehearse(ctx context.Context, client metadata.Interface, s *Step) error {
+	answer, err := patch(ctx, client, s, true, false)
+	if taken := conflicts(err); len(taken) > 0 {
+		s.Takeovers = taken[:min(len(taken), maxTakeovers)]
+		answer, err = patch(ctx, client, s, true, true)
+	}
+	if err != nil {
+		return err
+	}
+	s.adopt = slices.ContainsFunc(answer.ManagedFields, legacy)
+	return nil
+}
+
+// supplies says that err only shows that something which s needs comes with
+// the same plan, or that the server cannot dry-run s at all.
+func (p *Plan) supplies(s *Step, err error) bool {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		return false
+	}
+	text := status.Status().Message
+	switch {
+	case apierrors.IsBadRequest(err) && strings.Contains(text, "does not support dry run"):
+		return true
+	case apierrors.IsNotFound(err) && status.Status().Details != nil:
+		d := status.Status().Details
+		return p.creates(func(o *Step) bool {
+			return o != s && o.resource.gvr.Group == d.Group && o.resource.gvr.Resource == d.Kind && o.Ref.Name == d.Name
+		})
+	case apierrors.IsForbidden(err) && s.Ref.Kind == "Pod":
+		// The ServiceAccount admission refuses a Pod before its account exists.
+		return strings.Contains(text, "error looking up service account") && p.creates(func(o *Step) bool {
+			return o.Ref.Kind == "ServiceAccount" && o.Ref.Namespace == s.Ref.Namespace &&
+				strings.Contains(text, s.Ref.Namespace+"/"+o.Ref.Name+":")
+		})
+	}
+	return false
+}
+
+func (p *Plan) creates(match func(*Step) bool) bool {
+	return slices.ContainsFunc(p.Steps, func(s *Step) bool { return s.Action == Create && match(s) })
+}
+
+// managerIn reads the manager from a conflict's message:
+// conflict with "NAME" [with subresource "SUB"] using VERSION [at TIME].
+func managerIn(message string) string {
+	_, rest, found := strings.Cut(message, "conflict with ")
+	if !found {
+		return ""
+	}
+	quoted, err := strconv.QuotedPrefix(rest)
+	if err != nil {
+		return ""
+	}
+	name, err := strconv.Unquote(quoted)
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
+// legacy entries are those of managers from before server-side apply. Their
+// fields become ours on adoption; or what a release drops would stay for ever.
+func legacy(m metav1.ManagedFieldsEntry) bool {
+	return m.Operation == metav1.ManagedFieldsOperationUpdate && m.Subresource == "" && legacyManagers().Has(m.Manager)
+}
+
+func legacyManagers() sets.Set[string] {
+	return sets.New("kubectl", "kubectl-client-side-apply", "before-first-apply", "helm")
+}

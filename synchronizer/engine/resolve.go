@@ -1,0 +1,192 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/discovery/cached/memory"
+	"k8s.io/client-go/restmapper"
+)
+
+// resource is how the API server serves a kind.
+type resource struct {
+	gvr        schema.GroupVersionResource
+	namespaced bool
+	// definition names the CustomResourceDefinition of the same set that serves
+	// it; empty when the cluster serves it already.
+	definition string
+}
+
+// item is one wanted object with its identity settled.
+type item struct {
+	ref      ObjectRef
+	resource resource
+	object   *unstructured.Unstructured
+}
+
+// kinds answers from cached discovery.
+type kinds struct {
+	discovery discovery.CachedDiscoveryInterface
+	mapper    meta.ResettableRESTMapper
+}
+
+func newKinds(client discovery.DiscoveryInterface) *kinds {
+	cached := memory.NewMemCacheClient(client)
+	return &kinds{discovery: cached, mapper: restmapper.NewDeferredDiscoveryRESTMapper(cached)}
+}
+
+// lookup is the kinds as one plan sees them: what the cluster serves, and what
+// the definitions in the set will make it serve. It asks the cluster anew at
+// most once.
+type lookup struct {
+	kinds       *kinds
+	definitions map[schema.GroupKind]definition
+	refreshed   bool
+}
+
+// definition is what matters of a CustomResourceDefinition in the set.
+type definition struct {
+	name, plural string
+	namespaced   bool
+	versions     []string
+}
+
+func (k *kinds) lookup(objects []*unstructured.Unstructured) *lookup {
+	l := &lookup{kinds: k, definitions: map[schema.GroupKind]definition{}}
+	for _, o := range objects {
+		if isDefinition(o.GroupVersionKind().GroupKind()) {
+			gk, d := readDefinition(o)
+			l.definitions[gk] = d
+		}
+	}
+	return l
+}
+
+func isDefinition(gk schema.GroupKind) bool {
+	return gk.Group == "apiextensions.k8s.io" && gk.Kind == "CustomResourceDefinition"
+}
+
+func readDefinition(o *unstructured.Unstructured) (schema.GroupKind, definition) {
+	text := func(path ...string) string {
+		s, _, _ := unstructured.NestedString(o.Object, path...)
+		return s
+	}
+	d := definition{name: o.GetName(), plural: text("spec", "names", "plural"), namespaced: text("spec", "scope") == "Namespaced"}
+	versions, _, _ := unstructured.NestedSlice(o.Object, "spec", "versions")
+	for _, v := range versions {
+		if m, ok := v.(map[string]any); ok && m["served"] == true {
+			name, _ := m["name"].(string)
+			d.versions = append(d.versions, name)
+		}
+	}
+	return schema.GroupKind{Group: text("spec", "group"), Kind: text("spec", "names", "kind")}, d
+}
+
+// find says how a kind is served; versions may be empty. A NoMatch error means
+// that neither the cluster nor the set knows it.
+func (l *lookup) find(gk schema.GroupKind, versions ...string) (resource, error) {
+	mapping, err := l.kinds.mapper.RESTMapping(gk, versions...)
+	if meta.IsNoMatchError(err) && !l.refreshed {
+		l.refreshed = true
+		l.kinds.mapper.Reset()
+		mapping, err = l.kinds.mapper.RESTMapping(gk, versions...)
+	}
+	if err == nil {
+		return resource{gvr: mapping.Resource, namespaced: mapping.Scope.Name() == meta.RESTScopeNameNamespace}, nil
+	}
+	if !meta.IsNoMatchError(err) {
+		return resource{}, fmt.Errorf("asking the cluster for its kinds: %w", err)
+	}
+	d, ok := l.definitions[gk]
+	if !ok || len(d.versions) == 0 || len(versions) == 1 && !slices.Contains(d.versions, versions[0]) {
+		return resource{}, err
+	}
+	version := d.versions[0]
+	if len(versions) == 1 {
+		version = versions[0]
+	}
+	return resource{
+		gvr:        schema.GroupVersionResource{Group: gk.Group, Version: version, Resource: d.plural},
+		namespaced: d.namespaced,
+		definition: d.name,
+	}, nil
+}
+
+// vanished says that the cluster certainly serves gk no longer. A group whose
+// server is down for now has not vanished.
+func (l *lookup) vanished(gk schema.GroupKind) bool {
+	groups, err := l.kinds.discovery.ServerGroups()
+	if err != nil {
+		return false
+	}
+	for _, g := range groups.Groups {
+		if g.Name != gk.Group {
+			continue
+		}
+		for _, v := range g.Versions {
+			list, err := l.kinds.discovery.ServerResourcesForGroupVersion(v.GroupVersion)
+			if err != nil {
+				return false
+			}
+			for _, r := range list.APIResources {
+				if r.Kind == gk.Kind {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
+// resolve settles the identity of every wanted object, in the order given.
+func (l *lookup) resolve(ctx context.Context, t Target) ([]item, error) {
+	items := make([]item, 0, len(t.Objects))
+	seen := make(map[ObjectRef]struct{}, len(t.Objects))
+	for _, o := range t.Objects {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		it, err := l.item(o, t.Namespace)
+		if err != nil {
+			return nil, err
+		}
+		if _, twice := seen[it.ref]; twice {
+			return nil, fmt.Errorf("%s is there twice: %w", it.ref, ErrInvalidTarget)
+		}
+		seen[it.ref] = struct{}{}
+		items = append(items, it)
+	}
+	return items, nil
+}
+
+func (l *lookup) item(o *unstructured.Unstructured, namespace string) (item, error) {
+	gvk := o.GroupVersionKind()
+	ref := ObjectRef{Group: gvk.Group, Kind: gvk.Kind, Namespace: o.GetNamespace(), Name: o.GetName()}
+	if gvk.Kind == "" || gvk.Version == "" || ref.Name == "" {
+		return item{}, fmt.Errorf("object %q without kind, apiVersion or name: %w", ref, ErrInvalidTarget)
+	}
+	r, err := l.find(gvk.GroupKind(), gvk.Version)
+	switch {
+	case meta.IsNoMatchError(err):
+		return item{}, fmt.Errorf("%s (%s): %w; hint: install its CustomResourceDefinition, or deliver it in the same release; kubectl api-resources lists what is served",
+			ref, gvk.GroupVersion(), ErrUnknownKind)
+	case err != nil:
+		return item{}, err
+	}
+	switch {
+	case !r.namespaced:
+		// As with kubectl, a namespace on a cluster-scoped object means nothing.
+		ref.Namespace = ""
+	case ref.Namespace == "":
+		ref.Namespace = namespace
+	}
+	if r.namespaced && ref.Namespace == "" {
+		return item{}, fmt.Errorf("%s is namespaced and names no namespace: %w", ref, ErrInvalidTarget)
+	}
+	return item{ref: ref, resource: r, object: o}, nil
+}

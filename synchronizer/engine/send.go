@@ -1,0 +1,119 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/metadata"
+)
+
+const (
+	// concurrency is how many requests one act has in flight.
+	concurrency = 16
+	// attempts at one request, with pauses from firstRetry doubling in between.
+	attempts   = 5
+	firstRetry = 100 * time.Millisecond
+	// requestTimeout bounds one attempt; webhooks may take 30 s by themselves.
+	requestTimeout = 40 * time.Second
+)
+
+// each runs act for every step, 16 at a time, in the order given, and returns
+// the errors by position. Nothing new is begun once ctx ended.
+func each(ctx context.Context, steps []*Step, act func(*Step) error) []error {
+	errs := make([]error, len(steps))
+	next := make(chan int)
+	var workers sync.WaitGroup
+	for range min(concurrency, len(steps)) {
+		workers.Go(func() {
+			for i := range next {
+				if errs[i] = ctx.Err(); errs[i] == nil {
+					errs[i] = act(steps[i])
+				}
+			}
+		})
+	}
+	for i := range steps {
+		next <- i
+	}
+	close(next)
+	workers.Wait()
+	return errs
+}
+
+// patch sends one server-side apply and returns the object's new metadata.
+func patch(ctx context.Context, client metadata.Interface, s *Step, dryRun, force bool) (*metav1.PartialObjectMetadata, error) {
+	options := metav1.PatchOptions{
+		FieldManager:    FieldManager,
+		FieldValidation: metav1.FieldValidationStrict,
+		Force:           &force,
+	}
+	if dryRun {
+		options.DryRun = []string{metav1.DryRunAll}
+	}
+	var answer *metav1.PartialObjectMetadata
+	err := persist(ctx, func(ctx context.Context) error {
+		var err error
+		answer, err = client.Resource(s.resource.gvr).Namespace(s.Ref.Namespace).
+			Patch(ctx, s.Ref.Name, types.ApplyPatchType, s.body, options)
+		return err
+	})
+	return answer, err
+}
+
+// persist tries act again while its failure may pass: with jitter, and not
+// before the server asked to be asked again.
+func persist(ctx context.Context, act func(context.Context) error) error {
+	pause := firstRetry
+	for attempt := 1; ; attempt++ {
+		once, cancel := context.WithTimeout(ctx, requestTimeout)
+		err := act(once)
+		cancel()
+		if err == nil || attempt == attempts || ctx.Err() != nil || !transient(err) {
+			return err
+		}
+		wait := pause/2 + rand.N(pause)
+		if seconds, asked := apierrors.SuggestsClientDelay(err); asked {
+			wait = max(wait, time.Duration(seconds)*time.Second)
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return err
+		}
+		pause *= 2
+	}
+}
+
+// transient failures may pass by themselves. A conflict of field managers does
+// not; a lost race between two writes does.
+func transient(err error) bool {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) {
+		code := status.Status().Code
+		return apierrors.IsConflict(err) && len(conflicts(err)) == 0 || code == 429 || code >= 500
+	}
+	var netErr net.Error
+	return errors.As(err, &netErr)
+}
+
+// conflicts lists the fields that an unforced apply would take, and from whom.
+func conflicts(err error) []Takeover {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) || status.Status().Details == nil {
+		return nil
+	}
+	var out []Takeover
+	for _, c := range status.Status().Details.Causes {
+		if c.Type == metav1.CauseTypeFieldManagerConflict {
+			out = append(out, Takeover{Field: c.Field, Manager: managerIn(c.Message)})
+		}
+	}
+	return out
+}

@@ -1,0 +1,346 @@
+package engine
+
+import (
+	"maps"
+	"strconv"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// tracker holds what the watches observed and what the engine applied, per
+// object. It keeps metadata only, and of that the little that decisions need.
+type tracker struct {
+	changed func(Owner)
+	now     func() time.Time
+
+	mu      sync.Mutex
+	objects map[ObjectRef]*record
+	owners  map[Owner]map[ObjectRef]*record
+}
+
+// record is one object. rv is zero until the object was observed.
+type record struct {
+	ref      ObjectRef
+	owner    Owner
+	owned    bool // our apply entry holds the ownership label
+	uid      types.UID
+	rv       uint64
+	keep     string // the annotation that forbids pruning
+	deleting bool
+
+	applied *applied
+	lost    *Drift // deleted or unlabelled after applied
+	lostRV  uint64
+	drift   *Drift
+
+	// While requests are in flight, events wait for their outcome.
+	inflight int
+	pending  *metav1.PartialObjectMetadata
+
+	verdict verdict
+	fight   fight
+}
+
+// applied is what the last apply of this process left behind.
+type applied struct {
+	owner  Owner
+	wanted digest
+	rv     uint64
+	fields []byte
+	stamp  time.Time
+}
+
+func newTracker(changed func(Owner)) *tracker {
+	return &tracker{
+		changed: changed,
+		now:     time.Now,
+		objects: map[ObjectRef]*record{},
+		owners:  map[Owner]map[ObjectRef]*record{},
+	}
+}
+
+// notices are the owners to tell once the lock is released.
+type notices map[Owner]struct{}
+
+func (t *tracker) update(act func(notices)) {
+	tell := notices{}
+	t.mu.Lock()
+	act(tell)
+	t.mu.Unlock()
+	for owner := range tell {
+		t.changed(owner)
+	}
+}
+
+// observe takes in an object that a watch showed.
+func (t *tracker) observe(gk schema.GroupKind, m *metav1.PartialObjectMetadata) {
+	t.update(func(tell notices) { t.take(refOf(gk, m), m, tell) })
+}
+
+func (t *tracker) take(ref ObjectRef, m *metav1.PartialObjectMetadata, tell notices) {
+	rv, own := version(m), ownEntry(m)
+	owned := own != nil && own.ownsLabel
+	r := t.objects[ref]
+	if r == nil {
+		if !owned {
+			return // a copy made by someone else
+		}
+		r = &record{ref: ref}
+		t.objects[ref] = r
+	}
+	if rv <= r.rv || r.applied != nil && rv < r.applied.rv || rv <= r.lostRV {
+		return // stale
+	}
+	if r.owner != "" && r.rv > 0 && r.owner != Owner(m.Labels[OwnerLabel]) {
+		tell[r.owner] = struct{}{}
+	}
+	t.describe(r, m, rv, owned)
+	if !owned && r.applied == nil {
+		tell[r.owner] = struct{}{}
+		t.drop(r)
+		return
+	}
+	t.judge(r, m, tell)
+}
+
+// describe copies what decisions need out of m.
+func (t *tracker) describe(r *record, m *metav1.PartialObjectMetadata, rv uint64, owned bool) {
+	t.setOwner(r, Owner(m.Labels[OwnerLabel]))
+	r.uid, r.rv, r.owned = m.UID, rv, owned
+	r.keep = keepReason(m.Annotations)
+	r.deleting = m.DeletionTimestamp != nil
+}
+
+// judge decides whether what was observed is drift, and whom it concerns.
+func (t *tracker) judge(r *record, m *metav1.PartialObjectMetadata, tell notices) {
+	if r.inflight > 0 {
+		r.pending = m
+		return
+	}
+	if r.applied == nil {
+		tell[r.owner] = struct{}{}
+		return
+	}
+	if r.rv <= r.applied.rv {
+		r.drift, r.lost = nil, nil
+		return
+	}
+	since := t.now()
+	if r.drift != nil {
+		since = r.drift.Observed
+	}
+	r.lost = nil
+	r.drift = compare(r.applied, m, since)
+	if r.drift != nil || hasStatus(r.ref.GroupKind()) && r.rv > r.verdict.rv {
+		tell[r.applied.owner] = struct{}{}
+	}
+}
+
+// remove takes in that an object was deleted or lost its label at rv.
+func (t *tracker) remove(ref ObjectRef, rv uint64) {
+	t.update(func(tell notices) { t.lose(ref, rv, tell) })
+}
+
+func (t *tracker) lose(ref ObjectRef, rv uint64, tell notices) {
+	r := t.objects[ref]
+	if r == nil || rv < r.rv || r.applied != nil && rv <= r.applied.rv {
+		return
+	}
+	tell[r.owner] = struct{}{}
+	if r.applied == nil && r.inflight == 0 {
+		t.drop(r)
+		return
+	}
+	r.rv, r.lostRV, r.uid, r.deleting, r.pending, r.drift = 0, rv, "", false, nil, nil
+	r.owned = false
+	if r.lost == nil {
+		r.lost = &Drift{Reason: Missing, Observed: t.now()}
+	}
+	if r.applied != nil {
+		tell[r.applied.owner] = struct{}{}
+	}
+}
+
+// replace takes in a full list of one kind.
+func (t *tracker) replace(gk schema.GroupKind, list []*metav1.PartialObjectMetadata, rv uint64) {
+	t.update(func(tell notices) {
+		present := make(map[ObjectRef]struct{}, len(list))
+		for _, m := range list {
+			ref := refOf(gk, m)
+			present[ref] = struct{}{}
+			t.take(ref, m, tell)
+		}
+		for ref := range t.objects {
+			if _, ok := present[ref]; !ok && ref.GroupKind() == gk {
+				t.lose(ref, rv, tell)
+			}
+		}
+	})
+}
+
+// begin announces a request for ref; settle or abandon ends it.
+func (t *tracker) begin(ref ObjectRef, owner Owner) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := t.objects[ref]
+	if r == nil {
+		r = &record{ref: ref}
+		t.objects[ref] = r
+		t.setOwner(r, owner)
+	}
+	r.inflight++
+}
+
+// settle remembers the answer to an apply; it returns the drift that the apply
+// ended, nil when there was none.
+func (t *tracker) settle(ref ObjectRef, owner Owner, wanted digest, m *metav1.PartialObjectMetadata) *Drift {
+	var ended *Drift
+	t.update(func(tell notices) {
+		r := t.objects[ref]
+		if r == nil { // its watch was stopped meanwhile
+			return
+		}
+		r.inflight = max(0, r.inflight-1)
+		ended = r.drift
+		if r.lost != nil {
+			ended = r.lost
+		}
+		if r.applied != nil && r.applied.owner != owner {
+			tell[r.applied.owner] = struct{}{}
+		}
+		rv := version(m)
+		r.applied = &applied{owner: owner, wanted: wanted, rv: rv}
+		if own := ownEntry(m); own != nil {
+			r.applied.fields, r.applied.stamp = own.fields, own.stamp
+		}
+		r.drift = nil
+		if r.lostRV < rv {
+			r.lost = nil
+		}
+		if r.rv <= rv && r.lostRV < rv {
+			t.describe(r, m, rv, true)
+		}
+		t.catchUp(r, tell)
+	})
+	return ended
+}
+
+// abandon ends a request that failed.
+func (t *tracker) abandon(ref ObjectRef) {
+	t.update(func(tell notices) {
+		r := t.objects[ref]
+		if r == nil {
+			return
+		}
+		r.inflight = max(0, r.inflight-1)
+		t.catchUp(r, tell)
+		if r.inflight == 0 && r.rv == 0 && r.applied == nil {
+			t.drop(r)
+		}
+	})
+}
+
+// catchUp judges the event that waited for requests in flight.
+func (t *tracker) catchUp(r *record, tell notices) {
+	if r.inflight > 0 || r.pending == nil {
+		return
+	}
+	m := r.pending
+	r.pending = nil
+	t.judge(r, m, tell)
+}
+
+// forget gives up the claim on an object that is about to be pruned, so that
+// its disappearance is no drift.
+func (t *tracker) forget(ref ObjectRef) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r := t.objects[ref]; r != nil {
+		r.applied, r.drift, r.lost = nil, nil, nil
+	}
+}
+
+// dropKind forgets all objects of a kind that is watched no longer.
+func (t *tracker) dropKind(gk schema.GroupKind) {
+	t.update(func(tell notices) {
+		for ref, r := range t.objects {
+			if ref.GroupKind() == gk {
+				tell[r.owner] = struct{}{}
+				t.drop(r)
+			}
+		}
+	})
+}
+
+// dropOwner forgets what was applied for an owner.
+func (t *tracker) dropOwner(owner Owner) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, r := range maps.Clone(t.owners[owner]) {
+		r.applied, r.drift, r.lost = nil, nil, nil
+		if r.rv == 0 {
+			t.drop(r)
+		}
+	}
+}
+
+func (t *tracker) drop(r *record) {
+	t.setOwner(r, "")
+	delete(t.objects, r.ref)
+}
+
+func (t *tracker) setOwner(r *record, owner Owner) {
+	if r.owner == owner {
+		return
+	}
+	if set := t.owners[r.owner]; set != nil {
+		delete(set, r.ref)
+		if len(set) == 0 {
+			delete(t.owners, r.owner)
+		}
+	}
+	r.owner = owner
+	if owner == "" {
+		return
+	}
+	if t.owners[owner] == nil {
+		t.owners[owner] = map[ObjectRef]*record{}
+	}
+	t.owners[owner][r.ref] = r
+}
+
+// records copies the records of refs, and of all that owner has.
+func (t *tracker) records(owner Owner, refs []ObjectRef) map[ObjectRef]record {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := make(map[ObjectRef]record, len(refs))
+	for _, ref := range refs {
+		if r := t.objects[ref]; r != nil {
+			out[ref] = *r
+		}
+	}
+	for ref, r := range t.owners[owner] {
+		out[ref] = *r
+	}
+	return out
+}
+
+func refOf(gk schema.GroupKind, m *metav1.PartialObjectMetadata) ObjectRef {
+	return ObjectRef{Group: gk.Group, Kind: gk.Kind, Namespace: m.Namespace, Name: m.Name}
+}
+
+// version is the resource version as the number that Kubernetes documents it
+// to be; zero when it is not one.
+func version(m metav1.Object) uint64 { return parseVersion(m.GetResourceVersion()) }
+
+func parseVersion(s string) uint64 {
+	rv, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return rv
+}

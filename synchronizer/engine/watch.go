@@ -1,0 +1,283 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
+)
+
+// errKindGone says that a watch ended because its kind is not served any more.
+var errKindGone = errors.New("the cluster serves this kind no longer")
+
+// watches holds one metadata-only watch per kind, shared by all owners.
+type watches struct {
+	client  metadata.Interface
+	tracker *tracker
+
+	mu     sync.Mutex
+	byKind map[schema.GroupKind]*kindWatch
+	queue  []*kindWatch
+	// wake tells run that the queue has entries; its capacity is 1.
+	wake chan struct{}
+}
+
+// kindWatch is the watch of one kind. ready closes with the first list, ended
+// when the watch is over; err is why, and valid then.
+type kindWatch struct {
+	gk       schema.GroupKind
+	gvr      schema.GroupVersionResource
+	users    map[Owner]struct{}
+	ready    chan struct{}
+	readying sync.Once
+	ended    chan struct{}
+	err      error
+}
+
+func newWatches(client metadata.Interface, t *tracker) *watches {
+	return &watches{client: client, tracker: t, byKind: map[schema.GroupKind]*kindWatch{}, wake: make(chan struct{}, 1)}
+}
+
+// run serves queued watches until ctx ends.
+func (w *watches) run(ctx context.Context) {
+	var all sync.WaitGroup
+	defer all.Wait()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.wake:
+		}
+		w.mu.Lock()
+		queue := w.queue
+		w.queue = nil
+		w.mu.Unlock()
+		for _, k := range queue {
+			all.Go(func() { w.serve(ctx, k) })
+		}
+	}
+}
+
+// serve watches one kind until it is ended or ctx is.
+func (w *watches) serve(ctx context.Context, k *kindWatch) {
+	ctx, cancel := context.WithCancel(klog.NewContext(ctx, logr.Discard()))
+	defer cancel()
+	go func() {
+		select {
+		case <-k.ended:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	discard := logr.Discard()
+	client := w.client.Resource(k.gvr)
+	source := &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			o.LabelSelector = OwnerLabel
+			list, err := client.List(ctx, o)
+			w.broken(k, err)
+			return list, err
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			o.LabelSelector = OwnerLabel
+			stream, err := client.Watch(ctx, o)
+			w.broken(k, err)
+			return stream, err
+		},
+	}
+	r := cache.NewReflectorWithOptions(source, &metav1.PartialObjectMetadata{}, &sink{kind: k, tracker: w.tracker},
+		cache.ReflectorOptions{Logger: &discard, Name: k.gk.String()})
+	r.RunWithContext(ctx)
+}
+
+// broken ends a watch that can only fail again: a vanished kind, a missing
+// right. Everything else the reflector tries again, with backoff; nil is no failure.
+func (w *watches) broken(k *kindWatch, err error) {
+	switch {
+	case apierrors.IsNotFound(err):
+		w.end(k, errKindGone)
+	case apierrors.IsForbidden(err), apierrors.IsMethodNotSupported(err):
+		w.end(k, err)
+	}
+}
+
+// end stops a watch and forgets its objects. The next plan that needs the
+// kind starts another.
+func (w *watches) end(k *kindWatch, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.byKind[k.gk] == k {
+		k.err = err
+		w.close(k)
+	}
+}
+
+// close is called with the lock held, so that no other watch of the kind has
+// begun when its objects are forgotten.
+func (w *watches) close(k *kindWatch) {
+	delete(w.byKind, k.gk)
+	close(k.ended)
+	w.tracker.dropKind(k.gk)
+}
+
+// need makes owner a user of exactly these kinds, and waits until each was
+// listed once. It returns the kinds that turned out not to be served.
+func (w *watches) need(ctx context.Context, owner Owner, kinds map[schema.GroupKind]schema.GroupVersionResource) ([]schema.GroupKind, error) {
+	w.release(owner, kinds)
+	var gone []schema.GroupKind
+	for _, k := range w.join(owner, kinds) {
+		switch err := k.wait(ctx); {
+		case errors.Is(err, errKindGone):
+			gone = append(gone, k.gk)
+		case apierrors.IsForbidden(err):
+			return nil, fmt.Errorf("watching %s: %w; hint: the synchronizer itself needs the verbs list and watch", k.gvr.GroupResource(), err)
+		case err != nil:
+			return nil, fmt.Errorf("watching %s: %w", k.gvr.GroupResource(), err)
+		}
+	}
+	return gone, nil
+}
+
+func (w *watches) join(owner Owner, kinds map[schema.GroupKind]schema.GroupVersionResource) []*kindWatch {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	joined := make([]*kindWatch, 0, len(kinds))
+	for gk, gvr := range kinds {
+		k := w.byKind[gk]
+		if k == nil {
+			k = &kindWatch{gk: gk, gvr: gvr, users: map[Owner]struct{}{}, ready: make(chan struct{}), ended: make(chan struct{})}
+			w.byKind[gk] = k
+			w.queue = append(w.queue, k)
+		}
+		k.users[owner] = struct{}{}
+		joined = append(joined, k)
+	}
+	if len(w.queue) > 0 {
+		select {
+		case w.wake <- struct{}{}:
+		default:
+		}
+	}
+	return joined
+}
+
+// release takes owner off all kinds but these, and ends watches without users.
+func (w *watches) release(owner Owner, except map[schema.GroupKind]schema.GroupVersionResource) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for gk, k := range w.byKind {
+		if _, used := k.users[owner]; !used {
+			continue
+		}
+		if _, stay := except[gk]; stay {
+			continue
+		}
+		delete(k.users, owner)
+		if len(k.users) == 0 {
+			w.close(k)
+		}
+	}
+}
+
+// serving says that a kind is watched and was listed.
+func (w *watches) serving(gk schema.GroupKind) bool {
+	w.mu.Lock()
+	k := w.byKind[gk]
+	w.mu.Unlock()
+	if k == nil {
+		return false
+	}
+	select {
+	case <-k.ready:
+		return true
+	default:
+		return false
+	}
+}
+
+func (k *kindWatch) wait(ctx context.Context) error {
+	select {
+	case <-k.ready:
+		return nil
+	case <-k.ended:
+		if k.err == nil {
+			return errors.New("nobody needs the watch any more")
+		}
+		return k.err
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for the first list: %w", ctx.Err())
+	}
+}
+
+// sink feeds what a reflector reads to the tracker, as the reflector's store.
+type sink struct {
+	kind    *kindWatch
+	tracker *tracker
+}
+
+// Add takes in a new object.
+func (s *sink) Add(o any) error { return s.Update(o) }
+
+// Update takes in a changed object.
+func (s *sink) Update(o any) error {
+	m, ok := o.(*metav1.PartialObjectMetadata)
+	if !ok {
+		return fmt.Errorf("watching %s: unexpected %T", s.kind.gvr.GroupResource(), o)
+	}
+	if s.live() {
+		s.tracker.observe(s.kind.gk, m)
+	}
+	return nil
+}
+
+// Delete takes in an object that left the watch.
+func (s *sink) Delete(o any) error {
+	m, ok := o.(*metav1.PartialObjectMetadata)
+	if !ok {
+		return fmt.Errorf("watching %s: unexpected %T", s.kind.gvr.GroupResource(), o)
+	}
+	if s.live() {
+		s.tracker.remove(refOf(s.kind.gk, m), version(m))
+	}
+	return nil
+}
+
+// Replace takes in a full list.
+func (s *sink) Replace(list []any, rv string) error {
+	objects := make([]*metav1.PartialObjectMetadata, 0, len(list))
+	for _, o := range list {
+		m, ok := o.(*metav1.PartialObjectMetadata)
+		if !ok {
+			return fmt.Errorf("listing %s: unexpected %T", s.kind.gvr.GroupResource(), o)
+		}
+		objects = append(objects, m)
+	}
+	if s.live() {
+		s.tracker.replace(s.kind.gk, objects, parseVersion(rv))
+		s.kind.readying.Do(func() { close(s.kind.ready) })
+	}
+	return nil
+}
+
+// Resync has nothing to do: the tracker acts on events alone.
+func (s *sink) Resync() error { return nil }
+
+// live is false once the watch ended: another may serve the kind by now.
+func (s *sink) live() bool {
+	select {
+	case <-s.kind.ended:
+		return false
+	default:
+		return true
+	}
+}
