@@ -2,9 +2,10 @@ package stage
 
 import (
 	"context"
-	"crypto/rand"
+	crand "crypto/rand"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -44,7 +45,7 @@ type ControlPlane struct {
 // dir, on free ports of 127.0.0.1, and returns when a Deployment made now would become Ready.
 // An error ends with the log's tail of the program that failed.
 func StartControlPlane(ctx context.Context, bin, dir string) (*ControlPlane, error) {
-	c := &ControlPlane{Bin: bin, dir: dir, tokens: map[string]string{"admin": rand.Text(), "sealift": rand.Text()}}
+	c := &ControlPlane{Bin: bin, dir: dir, tokens: map[string]string{"admin": crand.Text(), "sealift": crand.Text()}}
 	if err := c.start(ctx); err != nil {
 		c.Stop()
 		return nil, fmt.Errorf("starting the control plane in %s: %w", dir, err)
@@ -169,16 +170,22 @@ func (c *ControlPlane) write() (err error) {
 	)
 }
 
-// freePorts asks the kernel for addresses of 127.0.0.1 that nobody listens on.
+// freePorts returns addresses of 127.0.0.1 that nobody listens on. The ports lie below those that
+// kernels hand out by themselves, so that none is taken by a passing connection before its program
+// listens.
 func freePorts(count int) ([]string, error) {
+	const first, last, attempts = 20000, 30000, 100
 	var addresses []string
-	for range count {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("finding a free port: %w", err)
+	for range attempts {
+		if len(addresses) == count {
+			return addresses, nil
 		}
-		defer listener.Close() // together, so that no port comes twice
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", first+rand.IntN(last-first)))
+		if err != nil {
+			continue
+		}
+		defer listener.Close() // all at the end, so that no port comes twice
 		addresses = append(addresses, listener.Addr().String())
 	}
-	return addresses, nil
+	return nil, fmt.Errorf("finding %d free ports between %d and %d: none after %d attempts", count, first, last, attempts)
 }

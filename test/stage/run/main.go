@@ -23,16 +23,13 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	if len(args) != 1 {
-		return errors.New("usage: run up|down")
-	}
-	switch args[0] {
-	case "up":
+	switch {
+	case len(args) == 1 && args[0] == "up":
 		return up(ctx, folder)
-	case "down":
+	case len(args) == 1 && args[0] == "down":
 		return down(ctx, folder)
-	case "serve": // what up starts
-		return serve(ctx, folder)
+	case len(args) == 2 && args[0] == "serve": // what up starts
+		return serve(ctx, args[1])
 	}
-	return fmt.Errorf("unknown command %q; hint: up or down", args[0])
+	return errors.New("usage: run up|down")
 }
