@@ -70,7 +70,8 @@ func (w *watches) run(ctx context.Context) {
 
 // serve watches one kind until it is ended or ctx is.
 func (w *watches) serve(ctx context.Context, k *kindWatch) {
-	ctx, cancel := context.WithCancel(klog.NewContext(ctx, logr.Discard()))
+	silent := logr.Discard()
+	ctx, cancel := context.WithCancel(klog.NewContext(ctx, silent))
 	defer cancel()
 	go func() {
 		select {
@@ -79,7 +80,6 @@ func (w *watches) serve(ctx context.Context, k *kindWatch) {
 		case <-ctx.Done():
 		}
 	}()
-	discard := logr.Discard()
 	client := w.client.Resource(k.gvr)
 	source := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
@@ -96,7 +96,7 @@ func (w *watches) serve(ctx context.Context, k *kindWatch) {
 		},
 	}
 	r := cache.NewReflectorWithOptions(source, &metav1.PartialObjectMetadata{}, &sink{kind: k, tracker: w.tracker},
-		cache.ReflectorOptions{Logger: &discard, Name: k.gk.String()})
+		cache.ReflectorOptions{Logger: &silent, Name: k.gk.String()})
 	r.RunWithContext(ctx)
 }
 

@@ -1,0 +1,633 @@
+package test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/yaml"
+
+	"sealift.dev/synchronizer/engine"
+)
+
+// rig is one engine process on the stage, with a namespace of its own.
+type rig struct {
+	t         *testing.T
+	ctx       context.Context
+	engine    *engine.Engine
+	cluster   dynamic.Interface
+	namespace string
+	target    engine.Target
+	news      chan struct{}
+	requests  *counter
+	stop      context.CancelFunc
+}
+
+// counter counts requests that are not watches.
+type counter struct {
+	mu   sync.Mutex
+	sent []string
+}
+
+func (c *counter) wrap(next http.RoundTripper) http.RoundTripper {
+	return roundTrip(func(r *http.Request) (*http.Response, error) {
+		if r.URL.Query().Get("watch") == "" {
+			c.mu.Lock()
+			c.sent = append(c.sent, r.Method+" "+r.URL.RequestURI())
+			c.mu.Unlock()
+		}
+		return next.RoundTrip(r)
+	})
+}
+
+func (c *counter) take() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	sent := c.sent
+	c.sent = nil
+	return sent
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func newRig(t *testing.T, namespace string) *rig {
+	t.Helper()
+	s := onStage(t)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	t.Cleanup(cancel)
+	cluster, err := dynamic.NewForConfig(s.AdminConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{t: t, ctx: ctx, cluster: cluster, namespace: namespace}
+	ns := object(t, "apiVersion: v1\nkind: Namespace\nmetadata: {name: "+namespace+"}")
+	if _, err := cluster.Resource(core("namespaces")).Create(ctx, ns, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	r.target = engine.Target{Owner: engine.OwnerOf(namespace, "app"), Namespace: namespace, Prune: true, Correct: true}
+	r.start(s.AdminConfig())
+	return r
+}
+
+// start begins a process's life; what an earlier one knew is lost.
+func (r *rig) start(config *rest.Config) {
+	r.t.Helper()
+	r.requests = &counter{}
+	config.Wrap(r.requests.wrap)
+	news := make(chan struct{}, 1)
+	e, err := engine.New(config, func(o engine.Owner) {
+		if o == r.target.Owner {
+			select {
+			case news <- struct{}{}:
+			default:
+			}
+		}
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(r.ctx)
+	done := make(chan struct{})
+	go func() { defer close(done); _ = e.Run(ctx) }()
+	r.engine, r.news = e, news
+	r.stop = func() { stop(); <-done }
+	r.t.Cleanup(r.stop)
+}
+
+func (r *rig) restart() {
+	r.stop()
+	r.start(onStage(r.t).AdminConfig())
+}
+
+func (r *rig) want(documents ...string) {
+	r.target.Objects = nil
+	for _, d := range documents {
+		r.target.Objects = append(r.target.Objects, object(r.t, d))
+	}
+}
+
+func (r *rig) plan() *engine.Plan {
+	r.t.Helper()
+	p, err := r.engine.Plan(r.ctx, r.target)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return p
+}
+
+// deliver is one whole pass but for health.
+func (r *rig) deliver() engine.Report {
+	r.t.Helper()
+	p := r.plan()
+	r.target.Kinds = p.Kinds()
+	if err := r.engine.Preflight(r.ctx, p); err != nil {
+		r.t.Fatal(err)
+	}
+	report, err := r.engine.Apply(r.ctx, p)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	pruned, err := r.engine.Prune(r.ctx, p)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	report.Pruned, report.Kept, report.Pending = pruned.Pruned, pruned.Kept, pruned.Pending
+	return report
+}
+
+// settle waits until a plan has nothing to do and nothing is news.
+func (r *rig) settle() {
+	r.t.Helper()
+	r.eventually(func() bool { return !r.plan().Changed() && len(r.actions(engine.Drifted, engine.Contested)) == 0 })
+	time.Sleep(300 * time.Millisecond)
+	select {
+	case <-r.news:
+	default:
+	}
+}
+
+func (r *rig) actions(want ...engine.Action) []*engine.Step {
+	var out []*engine.Step
+	for _, s := range r.plan().Steps {
+		if slices.Contains(want, s.Action) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func (r *rig) eventually(holds func() bool) {
+	r.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if holds() {
+			return
+		}
+	}
+	r.t.Fatal("it does not come true")
+}
+
+func (r *rig) hears() bool {
+	select {
+	case <-r.news:
+		return true
+	case <-time.After(2 * time.Second):
+		return false
+	}
+}
+
+func (r *rig) patch(resource schema.GroupVersionResource, name string, kind types.PatchType, content, manager string, sub ...string) {
+	r.t.Helper()
+	options := metav1.PatchOptions{FieldManager: manager}
+	if kind == types.ApplyPatchType {
+		force := true
+		options.Force = &force
+	}
+	if _, err := r.cluster.Resource(resource).Namespace(r.namespace).Patch(r.ctx, name, kind, []byte(content), options, sub...); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) exists(resource schema.GroupVersionResource, name string) bool {
+	r.t.Helper()
+	_, err := r.cluster.Resource(resource).Namespace(r.namespace).Get(r.ctx, name, metav1.GetOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		r.t.Fatal(err)
+	}
+	return err == nil
+}
+
+func object(t *testing.T, document string) *unstructured.Unstructured {
+	t.Helper()
+	content := map[string]any{}
+	if err := yaml.Unmarshal([]byte(document), &content); err != nil {
+		t.Fatal(err)
+	}
+	return &unstructured.Unstructured{Object: content}
+}
+
+func core(resource string) schema.GroupVersionResource {
+	return schema.GroupVersionResource{Version: "v1", Resource: resource}
+}
+
+func deployments() schema.GroupVersionResource {
+	return schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
+}
+
+const web = `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, annotations: {a: "1"}}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      tolerations: [{key: k, operator: Exists}]
+      containers:
+      - {name: c, image: "nginx:1", args: [a, b], env: [{name: X, value: "1"}]}
+`
+
+func configMap(name, value string) string {
+	return fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s}\ndata: {key: %q}", name, value)
+}
+
+// TestEngineDrift changes a healthy Deployment in every way that is drift, and
+// in one that is not, and measures how fast each is healed.
+func TestEngineDrift(t *testing.T) {
+	r := newRig(t, "engine-drift")
+	r.want(web)
+	r.deliver()
+	r.settle()
+	for _, test := range []struct {
+		name, names string
+		change      func()
+	}{
+		{"scale subresource", ".spec.replicas by kubectl (scale)", func() {
+			r.patch(deployments(), "web", types.MergePatchType, `{"spec":{"replicas":3}}`, "kubectl", "scale")
+		}},
+		{"strategic patch", `.spec.template.spec.containers[name="c"].image by editor`, func() {
+			r.patch(deployments(), "web", types.StrategicMergePatchType, `{"spec":{"template":{"spec":{"containers":[{"name":"c","image":"nginx:2"}]}}}}`, "editor")
+		}},
+		{"json patch", `.env[name="X"]`, func() {
+			r.patch(deployments(), "web", types.JSONPatchType, `[{"op":"remove","path":"/spec/template/spec/containers/0/env"}]`, "remover")
+		}},
+		{"merge patch of an atomic list", ".spec.template.spec.tolerations", func() {
+			r.patch(deployments(), "web", types.MergePatchType, `{"spec":{"template":{"spec":{"tolerations":[]}}}}`, "emptier")
+		}},
+		{"atomic list", `.spec.template.spec.containers[name="c"].args by arguer`, func() {
+			r.patch(deployments(), "web", types.StrategicMergePatchType, `{"spec":{"template":{"spec":{"containers":[{"name":"c","args":["z"]}]}}}}`, "arguer")
+		}},
+		{"forced apply", ".metadata.annotations.a by other", func() {
+			r.patch(deployments(), "web", types.ApplyPatchType, `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web","annotations":{"a":"2"}}}`, "other")
+		}},
+		{"wiped managedFields", "wiped", func() {
+			r.patch(deployments(), "web", types.MergePatchType, `{"metadata":{"managedFields":[{}]}}`, "wiper")
+		}},
+		{"label removed", "unlabelled", func() {
+			r.patch(deployments(), "web", types.JSONPatchType, `[{"op":"remove","path":"/metadata/labels"}]`, "unlabeller")
+		}},
+		{"deleted", "deleted", func() {
+			if err := r.cluster.Resource(deployments()).Namespace(r.namespace).Delete(r.ctx, "web", metav1.DeleteOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r.restart() // so that many heals in a row are not taken for a fight
+			r.deliver()
+			r.settle()
+			test.change()
+			if !r.hears() {
+				t.Fatal("no news of the drift")
+			}
+			report := engine.Report{}
+			r.eventually(func() bool { report = r.deliver(); return len(report.Healed) > 0 })
+			healed := report.Healed[0]
+			t.Logf("healed after %s: %s", healed.Latency, healed.Drift.String())
+			if !strings.Contains(healed.Drift.String(), test.names) {
+				t.Errorf("drift is %q, not %q", healed.Drift.String(), test.names)
+			}
+			if healed.Latency <= 0 || healed.Latency > 5*time.Second {
+				t.Errorf("latency is %s", healed.Latency)
+			}
+			r.settle()
+			live, err := r.cluster.Resource(deployments()).Namespace(r.namespace).Get(r.ctx, "web", metav1.GetOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			replicas, _, _ := unstructured.NestedInt64(live.Object, "spec", "replicas")
+			if replicas != 0 || live.GetAnnotations()["a"] != "1" || live.GetLabels()[engine.OwnerLabel] == "" {
+				t.Errorf("after the heal: %d replicas, annotations %v, labels %v", replicas, live.GetAnnotations(), live.GetLabels())
+			}
+		})
+	}
+	t.Run("a foreign field is no drift", func(t *testing.T) {
+		r.patch(deployments(), "web", types.MergePatchType, `{"metadata":{"annotations":{"foreign":"1"}}}`, "foreigner")
+		time.Sleep(time.Second)
+		if p := r.plan(); p.Changed() {
+			t.Errorf("the plan has %v %s", p.Steps[0].Action, p.Steps[0].Reason)
+		}
+	})
+	t.Run("someone applies in our name", func(t *testing.T) {
+		time.Sleep(1100 * time.Millisecond) // the record's clock counts seconds
+		r.patch(deployments(), "web", types.ApplyPatchType,
+			strings.Replace(r.body(web), "nginx:1", "nginx:9", 1), engine.FieldManager)
+		r.eventually(func() bool { return len(r.actions(engine.Heal)) == 1 })
+	})
+}
+
+// body is a document as the engine sends it.
+func (r *rig) body(document string) string {
+	o := object(r.t, document)
+	o.SetLabels(map[string]string{engine.OwnerLabel: string(r.target.Owner)})
+	o.SetNamespace(r.namespace)
+	content, err := o.MarshalJSON()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return string(content)
+}
+
+// TestEngineReportsDrift leaves drift alone when it is not to be corrected.
+func TestEngineReportsDrift(t *testing.T) {
+	r := newRig(t, "engine-report")
+	r.target.Correct = false
+	r.want(web)
+	r.deliver()
+	r.settle()
+	r.patch(deployments(), "web", types.MergePatchType, `{"spec":{"replicas":2}}`, "kubectl", "scale")
+	r.eventually(func() bool { return len(r.actions(engine.Drifted)) == 1 })
+	if p := r.plan(); p.Changed() {
+		t.Errorf("the plan would write: %v", p.Steps[0])
+	}
+}
+
+// TestEngineIsQuiet counts the requests of a steady state, and of a change to
+// one object of three.
+func TestEngineIsQuiet(t *testing.T) {
+	r := newRig(t, "engine-quiet")
+	r.want(web, configMap("one", "1"), configMap("two", "1"))
+	r.deliver()
+	r.eventually(func() bool {
+		h, err := r.engine.Health(r.ctx, r.target)
+		return err == nil && h.Ready == 3
+	})
+	r.settle()
+	r.requests.take()
+	for range 10 {
+		r.deliver()
+		if h, err := r.engine.Health(r.ctx, r.target); err != nil || h.Ready != 3 {
+			t.Fatal(h, err)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	if sent := r.requests.take(); len(sent) > 0 {
+		t.Errorf("idle passes sent %q", sent)
+	}
+	r.want(web, configMap("one", "2"), configMap("two", "1"))
+	report := r.deliver()
+	if sent := r.requests.take(); len(sent) != 2 || len(report.Updated) != 1 {
+		t.Errorf("a change of one object sent %q and updated %v", sent, report.Updated)
+	}
+}
+
+// TestEnginePrune removes what left the set, and nothing else.
+func TestEnginePrune(t *testing.T) {
+	r := newRig(t, "engine-prune")
+	kept := strings.Replace(configMap("kept", "1"), "name: kept", "name: kept, annotations: {sealift.dev/prune: Disabled}", 1)
+	r.want(configMap("one", "1"), configMap("two", "1"), kept)
+	r.deliver()
+	copied := object(t, configMap("copy", "1"))
+	copied.SetLabels(map[string]string{engine.OwnerLabel: string(r.target.Owner)})
+	if _, err := r.cluster.Resource(core("configmaps")).Namespace(r.namespace).Create(r.ctx, copied, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	r.want()
+	if report := r.deliver(); len(report.Pruned) != 0 || len(report.Kept) != 3 {
+		t.Errorf("an empty set prunes %v and keeps %v", report.Pruned, report.Kept)
+	}
+	r.want(configMap("one", "1"))
+	r.restart() // a new process knows the inventory's kinds, and finds the rest
+	report := r.deliver()
+	if len(report.Pruned) != 1 || report.Pruned[0].Name != "two" || len(report.Kept) != 1 || report.Kept[0].Name != "kept" {
+		t.Errorf("pruned %v, kept %v", report.Pruned, report.Kept)
+	}
+	if r.exists(core("configmaps"), "two") || !r.exists(core("configmaps"), "copy") || !r.exists(core("configmaps"), "kept") {
+		t.Error("the wrong objects are gone")
+	}
+	deleted, err := r.engine.DeleteAll(r.ctx, r.target)
+	if err != nil || len(deleted.Pruned) != 1 {
+		t.Errorf("deleting all pruned %v: %v", deleted.Pruned, err)
+	}
+	r.eventually(func() bool {
+		deleted, err := r.engine.DeleteAll(r.ctx, r.target)
+		return err == nil && len(deleted.Pending) == 0
+	})
+	if !r.exists(core("configmaps"), "kept") || r.exists(core("configmaps"), "one") {
+		t.Error("deleting all left the wrong objects")
+	}
+}
+
+// TestEngineCrash ends a process between apply and prune, and in the middle of
+// an apply: the next one leaves nothing missing and nothing orphaned.
+func TestEngineCrash(t *testing.T) {
+	r := newRig(t, "engine-crash")
+	r.want(configMap("one", "1"), configMap("two", "1"))
+	r.deliver()
+	r.want(configMap("one", "2"), configMap("three", "1"))
+	p := r.plan()
+	r.target.Kinds = p.Kinds()
+	if _, err := r.engine.Apply(r.ctx, p); err != nil {
+		t.Fatal(err)
+	}
+	r.restart()
+	if report := r.deliver(); len(report.Pruned) != 1 || report.Pruned[0].Name != "two" {
+		t.Errorf("after a crash before pruning: %+v", report)
+	}
+	var many []string
+	for i := range 60 {
+		many = append(many, configMap(fmt.Sprint("many-", i), "1"))
+	}
+	r.want(many...)
+	p = r.plan()
+	r.target.Kinds = p.Kinds()
+	ctx, cancel := context.WithCancel(r.ctx)
+	go func() { time.Sleep(20 * time.Millisecond); cancel() }()
+	if _, err := r.engine.Apply(ctx, p); err == nil {
+		t.Log("the apply was faster than its end")
+	}
+	r.restart()
+	r.want(many[:30]...)
+	r.deliver()
+	r.eventually(func() bool { return !r.plan().Changed() })
+	list, err := r.cluster.Resource(core("configmaps")).Namespace(r.namespace).List(r.ctx, metav1.ListOptions{LabelSelector: engine.OwnerLabel})
+	if err != nil || len(list.Items) != 30 {
+		t.Errorf("%d objects instead of 30: %v", len(list.Items), err)
+	}
+}
+
+// TestEnginePreflight refuses a set with one bad object, and changes nothing.
+func TestEnginePreflight(t *testing.T) {
+	r := newRig(t, "engine-preflight")
+	const secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {password: [hunter2]}"
+	for _, test := range []struct{ name, bad, good, says string }{
+		{"unknown field", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: bad}\ndate: {a: b}", configMap("bad", "1"), "date"},
+		{"invalid value", strings.Replace(web, "name: c,", "name: C_C,", 1), web, "Deployment.apps engine-preflight/web"},
+		{"a Secret's value is not shown", secret, strings.Replace(secret, "[hunter2]", "hunter2", 1), "Secret engine-preflight/s"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r.want(configMap("fine", "1"), test.bad)
+			err := r.engine.Preflight(r.ctx, r.plan())
+			if err == nil || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("error is %v", err)
+			}
+			if r.exists(core("configmaps"), "fine") {
+				t.Error("the good object was written")
+			}
+			r.want(configMap("fine", "1"), test.good)
+			if err := r.engine.Preflight(r.ctx, r.plan()); err != nil {
+				t.Errorf("the twin: %v", err)
+			}
+		})
+	}
+	t.Run("unknown kind", func(t *testing.T) {
+		r.want("apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: w}")
+		if _, err := r.engine.Plan(r.ctx, r.target); !errors.Is(err, engine.ErrUnknownKind) || !strings.Contains(err.Error(), "Widget.example.com") {
+			t.Errorf("error is %v", err)
+		}
+	})
+}
+
+// TestEngineImpersonates writes as the service account, and names it when it may not.
+func TestEngineImpersonates(t *testing.T) {
+	r := newRig(t, "engine-user")
+	r.target.User = "system:serviceaccount:engine-user:shop"
+	r.want(configMap("one", "1"))
+	err := r.engine.Preflight(r.ctx, r.plan())
+	if !apierrors.IsForbidden(errors.Unwrap(firstOf(err))) && !strings.Contains(fmt.Sprint(err), "hint: grant system:serviceaccount:engine-user:shop") {
+		t.Fatalf("error is %v", err)
+	}
+	if _, err := onStage(t).Kubectl(r.ctx, "create", "rolebinding", "shop", "-n", r.namespace, "--clusterrole=admin", "--serviceaccount=engine-user:shop"); err != nil {
+		t.Fatal(err)
+	}
+	r.eventually(func() bool { return r.engine.Preflight(r.ctx, r.plan()) == nil })
+	if report := r.deliver(); len(report.Created) != 1 {
+		t.Errorf("created %v", report.Created)
+	}
+}
+
+func firstOf(err error) error {
+	var many interface{ Unwrap() []error }
+	if errors.As(err, &many) && len(many.Unwrap()) > 0 {
+		return many.Unwrap()[0]
+	}
+	return err
+}
+
+// TestEngineBringsDefinitions delivers a definition and its resource at once,
+// in a namespace that comes along too, and survives that the kind vanishes.
+func TestEngineBringsDefinitions(t *testing.T) {
+	r := newRig(t, "engine-crd")
+	r.target.PruneProtected = true
+	const definition = `
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: boats.engine.example.com}
+spec:
+  group: engine.example.com
+  scope: Namespaced
+  names: {kind: Boat, plural: boats}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+`
+	const harbour = "apiVersion: v1\nkind: Namespace\nmetadata: {name: engine-harbour}"
+	const boat = "apiVersion: engine.example.com/v1\nkind: Boat\nmetadata: {name: b, namespace: engine-harbour}\nspec: {oars: 2}"
+	inside := strings.Replace(configMap("inside", "1"), "name: inside", "name: inside, namespace: engine-harbour", 1)
+	r.want(boat, inside, definition, harbour)
+	p := r.plan()
+	if err := r.engine.Preflight(r.ctx, p); err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Unchecked) != 2 {
+		t.Errorf("unchecked are %v", p.Unchecked)
+	}
+	r.target.Kinds = p.Kinds()
+	report, err := r.engine.Apply(r.ctx, p)
+	if err != nil || len(report.Created) != 4 {
+		t.Fatalf("created %v: %v", report.Created, err)
+	}
+	r.settle()
+	boats := schema.GroupVersionResource{Group: "engine.example.com", Version: "v1", Resource: "boats"}
+	if _, err := r.cluster.Resource(boats).Namespace("engine-harbour").Patch(r.ctx, "b", types.MergePatchType, []byte(`{"spec":{"oars":3}}`), metav1.PatchOptions{FieldManager: "thief"}); err != nil {
+		t.Fatal(err)
+	}
+	r.eventually(func() bool { return len(r.deliver().Healed) == 1 })
+	r.want(configMap("last", "1"))
+	r.eventually(func() bool {
+		r.deliver()
+		return slices.Equal(r.engine.Remaining(r.plan()), []schema.GroupKind{{Kind: "ConfigMap"}})
+	})
+	r.requests.take()
+	time.Sleep(3 * time.Second)
+	if sent := r.requests.take(); len(sent) > 0 {
+		t.Errorf("a vanished kind is asked for: %q", sent)
+	}
+}
+
+// TestEngineAdopts takes over what kubectl applied, and what it dropped goes.
+func TestEngineAdopts(t *testing.T) {
+	r := newRig(t, "engine-adopt")
+	const old = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: one}\ndata: {key: old, dropped: 'yes'}"
+	if _, err := onStage(t).KubectlInput(r.ctx, old, "apply", "-n", r.namespace, "-f", "-"); err != nil {
+		t.Fatal(err)
+	}
+	r.want(configMap("one", "1"))
+	report := r.deliver()
+	if len(report.Adopted) != 1 || len(report.Takeovers) != 1 {
+		t.Errorf("adopted %v, took over %v", report.Adopted, report.Takeovers)
+	}
+	live, err := r.cluster.Resource(core("configmaps")).Namespace(r.namespace).Get(r.ctx, "one", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, _, _ := unstructured.NestedStringMap(live.Object, "data")
+	if len(data) != 1 || data["key"] != "1" || len(live.GetAnnotations()) != 0 {
+		t.Errorf("data is %v, annotations are %v", data, live.GetAnnotations())
+	}
+}
+
+// TestEngineOwners keeps two Deliveries off each other's objects.
+func TestEngineOwners(t *testing.T) {
+	r := newRig(t, "engine-owners")
+	r.want(configMap("one", "1"))
+	r.deliver()
+	other := r.target
+	other.Owner = engine.OwnerOf(r.namespace, "other")
+	if _, err := r.engine.Plan(r.ctx, other); !errors.Is(err, engine.ErrOwnedByAnother) || !strings.Contains(err.Error(), string(r.target.Owner)) {
+		t.Errorf("error is %v", err)
+	}
+	r.engine.Release(other.Owner)
+	if p := r.plan(); p.Changed() {
+		t.Error("the refused Delivery disturbed the owner")
+	}
+}
+
+// TestEngineHealth follows a Deployment from its start to ready.
+func TestEngineHealth(t *testing.T) {
+	r := newRig(t, "engine-health")
+	r.want(strings.Replace(web, "replicas: 0", "replicas: 2", 1), configMap("one", "1"))
+	r.deliver()
+	r.eventually(func() bool {
+		h, err := r.engine.Health(r.ctx, r.target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h.Total == 2 && h.Ready == 2 && len(h.Unhealthy) == 0
+	})
+	if err := r.cluster.Resource(core("configmaps")).Namespace(r.namespace).Delete(r.ctx, "one", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	r.eventually(func() bool {
+		h, err := r.engine.Health(r.ctx, r.target)
+		return err == nil && len(h.Unhealthy) == 1 && h.Unhealthy[0].Status == "NotFound"
+	})
+}
