@@ -59,7 +59,7 @@ func deploymentOfThree(t *testing.T, s *stage.Stage) {
 	if _, err := s.KubectlInput(t.Context(), deployment, "apply", "-f", "-"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Kubectl(t.Context(), "-n", "three", "rollout", "status", "deployment/three", "--timeout=20s"); err != nil {
+	if _, err := s.Kubectl(t.Context(), "-n", "three", "rollout", "status", "deployment/three", "--timeout=60s"); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("ready after %s", time.Since(started))
