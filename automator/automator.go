@@ -17,7 +17,7 @@ import (
 // Limits of one run.
 const (
 	maxAttempts = 10              // pushes before a conflict is reported
-	maxStalled  = 2               // refusals of an unmoved branch before giving up
+	maxStalled  = 3               // refusals of an unmoved branch before giving up
 	runTimeout  = 5 * time.Minute // for a whole run
 )
 

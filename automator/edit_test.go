@@ -154,6 +154,35 @@ func TestEditRefuses(t *testing.T) {
 	}
 }
 
+// TestEditIsFast: files at the limit, made to be slow.
+func TestEditIsFast(t *testing.T) {
+	fill := func(unit string) string {
+		unit = strings.ReplaceAll(unit, "MARK", shopMarker)
+		return strings.Repeat(unit, maxFileBytes/len(unit))
+	}
+	for name, text := range map[string]string{
+		"one long line":   "a: x MARK\nb: [" + fill("a,") + "]\n",
+		"many items":      "a: x MARK\nb:\n" + fill("- a\n"),
+		"many markers":    fill("- a MARK\n"),
+		"many comments":   "a: x MARK\nb: c\n" + fill("#\n"),
+		"commented items": "a: x MARK\nb:\n" + fill("# c\n- a\n"),
+		"many documents":  "a: x MARK\n" + fill("---\n"),
+		"one long value":  "a: x MARK\nb: " + fill("c"),
+		"one long quote":  "a: x MARK\nb: '" + fill("''") + "'\n",
+		"many aliases":    "a: &a x MARK\nb: [" + fill("*a ,") + "]\n",
+		"many dashes":     "a: x MARK\nb:\n  " + fill("- "),
+	} {
+		t.Run(name, func(t *testing.T) {
+			start := time.Now()
+			_, _, err := edit([]byte(strings.ReplaceAll(text, "MARK", shopMarker)), setAll("y"))
+			// About half a second; quadratic work would take minutes.
+			if took := time.Since(start); took > 20*time.Second {
+				t.Errorf("it took %s (%v)", took, err)
+			}
+		})
+	}
+}
+
 func TestVerifyCatchesOtherChanges(t *testing.T) {
 	text := "a: x # c\nb: [1, '2']\n"
 	before, err := flatten([]byte(text))

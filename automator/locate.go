@@ -113,6 +113,8 @@ func appendFlat(nodes []flat, n flat, depth int) ([]flat, error) {
 type text struct {
 	data  []byte
 	lines []int // where each line begins
+	// The place found last: nodes come in order, and a line may be long.
+	line, column, at int
 }
 
 func newText(data []byte) *text {
@@ -144,12 +146,14 @@ func (t *text) offset(line, column int) (int, bool) {
 	if line < 1 || line > len(t.lines) {
 		return 0, false
 	}
-	at := t.lines[line-1]
-	for ; column > 1 && at < len(t.data); column-- {
-		_, size := utf8.DecodeRune(t.data[at:])
-		at += size
+	if line != t.line || column < t.column {
+		t.line, t.column, t.at = line, 1, t.lines[line-1]
 	}
-	return at, column == 1
+	for ; t.column < column && t.at < len(t.data); t.column++ {
+		_, size := utf8.DecodeRune(t.data[t.at:])
+		t.at += size
+	}
+	return t.at, t.column == column
 }
 
 // span sets where the bytes of a scalar begin and end; false if they cannot be
@@ -209,15 +213,14 @@ func (t *text) endQuoted(at int, quote byte) int {
 // comment is the comment behind a scalar; a sequence's item that has none may
 // have a comment line directly above it.
 func (t *text) comment(s scalar, isItem bool) string {
-	behind := t.restOfLine(s.end)
-	if trimmed := strings.TrimLeft(behind, " \t"); trimmed != behind && strings.HasPrefix(trimmed, "#") {
-		return trimmed
+	behind := s.end
+	for behind < len(t.data) && isBlank(t.data[behind]) {
+		behind++
 	}
-	if !isItem || s.line < 2 {
-		return ""
+	if behind > s.end && behind < len(t.data) && t.data[behind] == '#' {
+		return t.restOfLine(behind)
 	}
-	own := string(t.data[t.lines[s.line-1]:s.start])
-	if strings.TrimLeft(own, " \t") == "" || strings.Trim(own, " \t") != "-" {
+	if !isItem || s.line < 2 || !t.beginsItem(s) {
 		return ""
 	}
 	if s.line > 2 && strings.HasPrefix(t.trimmedLine(s.line-2), "#") {
@@ -225,6 +228,21 @@ func (t *text) comment(s scalar, isItem bool) string {
 	}
 	return t.trimmedLine(s.line - 1)
 }
+
+// beginsItem says whether only the dash of an item is before s on its line.
+func (t *text) beginsItem(s scalar) bool {
+	dashes := 0
+	for at := s.start - 1; at >= t.lines[s.line-1]; at-- {
+		if t.data[at] == '-' {
+			dashes++
+		} else if !isBlank(t.data[at]) {
+			return false
+		}
+	}
+	return dashes == 1
+}
+
+func isBlank(b byte) bool { return b == ' ' || b == '\t' }
 
 // trimmedLine is a line, from 1, without its indentation and line break.
 func (t *text) trimmedLine(line int) string {
