@@ -1,0 +1,114 @@
+package objects
+
+import (
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/json"
+)
+
+// Decode reads the objects in files, in order. Lists are flattened, and what only
+// a cluster may write is stripped: status, and in metadata managedFields, uid,
+// resourceVersion, generation, selfLink, creationTimestamp, deletionTimestamp and
+// deletionGracePeriodSeconds. Owner references, objects without kind or name,
+// and two objects of one group, kind, namespace and name are refused.
+// Errors name file and line.
+func Decode(files []File, limits Limits) ([]*unstructured.Unstructured, error) {
+	d := decoder{limits: limits, places: map[identity]string{}}
+	for _, f := range files {
+		if d.total += int64(len(f.Data)); d.total > limits.Total {
+			return nil, fmt.Errorf("%q: the files hold more than %d bytes: %w", f.Path, limits.Total, ErrLimit)
+		}
+		documents, err := Documents(f, limits)
+		if err != nil {
+			return nil, err
+		}
+		for _, document := range documents {
+			if err := d.document(f.Path, document); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return d.objects, nil
+}
+
+// identity is what a cluster tells objects apart by.
+type identity struct{ group, kind, namespace, name string }
+
+type decoder struct {
+	limits  Limits
+	total   int64
+	objects []*unstructured.Unstructured
+	places  map[identity]string // where each object was read
+}
+
+func (d *decoder) document(path string, document Document) error {
+	place := fmt.Sprintf("%q line %d", path, document.Line)
+	var value any
+	if err := json.Unmarshal(document.JSON, &value); err != nil {
+		return fmt.Errorf("%s: %w", place, err)
+	}
+	object, ok := value.(map[string]any)
+	if !ok {
+		return fmt.Errorf("%s: a Kubernetes object is wanted, with apiVersion, kind and metadata", place)
+	}
+	return d.object(place, object)
+}
+
+func (d *decoder) object(place string, object map[string]any) error {
+	if items, ok := listItems(object); ok {
+		for i, item := range items {
+			child, ok := item.(map[string]any)
+			if !ok {
+				return fmt.Errorf("%s: item %d of the list is not an object", place, i)
+			}
+			if err := d.object(place, child); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := normalize(object); err != nil {
+		return fmt.Errorf("%s: %w", place, err)
+	}
+	u := &unstructured.Unstructured{Object: object}
+	id := identityOf(u)
+	if before, ok := d.places[id]; ok {
+		return fmt.Errorf("%s: %s is there twice; the first is in %s", place, Name(u), before)
+	}
+	d.places[id] = place
+	d.objects = append(d.objects, u)
+	if len(d.objects) > d.limits.Documents {
+		return fmt.Errorf("%s: more than %d objects: %w", place, d.limits.Documents, ErrLimit)
+	}
+	return nil
+}
+
+// listItems is the content of a List. A custom resource that happens to have
+// items has a name as well.
+func listItems(object map[string]any) ([]any, bool) {
+	kind, _ := object["kind"].(string)
+	items, ok := object["items"].([]any)
+	metadata, _ := object["metadata"].(map[string]any)
+	if !strings.HasSuffix(kind, "List") || metadata["name"] != nil {
+		return nil, false
+	}
+	if !ok && kind == "List" && object["items"] == nil {
+		return nil, true
+	}
+	return items, ok
+}
+
+func identityOf(u *unstructured.Unstructured) identity {
+	gvk := u.GroupVersionKind()
+	return identity{gvk.Group, gvk.Kind, u.GetNamespace(), u.GetName()}
+}
+
+// Name is how messages call an object: KIND NAMESPACE/NAME.
+func Name(u *unstructured.Unstructured) string {
+	if u.GetNamespace() == "" {
+		return u.GetKind() + " " + u.GetName()
+	}
+	return u.GetKind() + " " + u.GetNamespace() + "/" + u.GetName()
+}

@@ -1,0 +1,174 @@
+package objects
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"regexp"
+	"strconv"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+	"sealift.dev/internal/strict"
+	k8syaml "sigs.k8s.io/yaml"
+)
+
+// Document is one YAML document, as JSON.
+type Document struct {
+	Line int // where it begins in its file, from 1
+	JSON []byte
+}
+
+// Documents splits a file and reads each document as Kubernetes does. A file
+// called .json holds one JSON value. Empty documents are left out.
+func Documents(f File, limits Limits) ([]Document, error) {
+	if err := checkText(f.Data); err != nil {
+		return nil, fmt.Errorf("%q: %w", f.Path, err)
+	}
+	if path.Ext(f.Path) == ".json" {
+		return jsonDocument(f, limits)
+	}
+	var documents []Document
+	line := 1
+	rest := bytes.TrimPrefix(f.Data, []byte("\uFEFF"))
+	for len(rest) > 0 {
+		var chunk []byte
+		chunk, rest = nextChunk(rest)
+		converted, at, err := convert(chunk, limits)
+		if err != nil {
+			return nil, fmt.Errorf("%q line %d: %w", f.Path, line-1+max(at, 1), err)
+		}
+		if converted != nil {
+			documents = append(documents, Document{Line: line - 1 + at, JSON: converted})
+		}
+		if len(documents) > limits.Documents {
+			return nil, fmt.Errorf("%q holds more than %d documents: %w", f.Path, limits.Documents, ErrLimit)
+		}
+		line += bytes.Count(chunk, []byte("\n"))
+	}
+	return documents, nil
+}
+
+func jsonDocument(f File, limits Limits) ([]Document, error) {
+	if int64(len(f.Data)) > limits.Document {
+		return nil, fmt.Errorf("%q is larger than %d bytes: %w", f.Path, limits.Document, ErrLimit)
+	}
+	if valuesAtMost(f.Data) > limits.Values {
+		return nil, fmt.Errorf("%q holds more than %d values: %w", f.Path, limits.Values, ErrLimit)
+	}
+	if len(bytes.TrimSpace(f.Data)) == 0 {
+		return nil, nil
+	}
+	var value any
+	if err := strict.Unmarshal(f.Data, &value); err != nil {
+		line := 1
+		var syntax *json.SyntaxError
+		if errors.As(err, &syntax) {
+			line += bytes.Count(f.Data[:min(int(syntax.Offset), len(f.Data))], []byte("\n"))
+		}
+		return nil, fmt.Errorf("%q line %d: %w", f.Path, line, err)
+	}
+	return []Document{{Line: 1, JSON: f.Data}}, nil
+}
+
+// checkText refuses what is not UTF-8 text: images, UTF-16, control characters.
+func checkText(data []byte) error {
+	line := 1
+	for i := 0; i < len(data); {
+		r, size := utf8.DecodeRune(data[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			return fmt.Errorf("line %d is not UTF-8 text", line)
+		case r == '\n':
+			line++
+		case r < ' ' && r != '\t' && r != '\r', r == 0x7f, r >= 0x80 && r < 0xa0 && r != 0x85:
+			return fmt.Errorf("line %d holds the control character %U", line, r)
+		}
+		i += size
+	}
+	return nil
+}
+
+// nextChunk cuts at the next line that begins with "---": at the start of a line
+// that is a document marker everywhere in YAML, block scalars included.
+func nextChunk(data []byte) (chunk, rest []byte) {
+	from := 0
+	for {
+		end := bytes.IndexByte(data[from:], '\n')
+		if end < 0 {
+			return data, nil
+		}
+		from += end + 1
+		if isMarker(data[from:]) {
+			return data[:from], data[from:]
+		}
+	}
+}
+
+func isMarker(line []byte) bool {
+	after, ok := bytes.CutPrefix(line, []byte("---"))
+	return ok && (len(after) == 0 || bytes.IndexByte([]byte(" \t\r\n"), after[0]) >= 0)
+}
+
+// valuesAtMost is an upper bound on the values in a document, so that a small
+// file of brackets is refused before a parser makes 100 bytes of each of them.
+func valuesAtMost(data []byte) int {
+	n := 1
+	for _, b := range data {
+		switch b {
+		case '\n', ',', '[', '{', ':':
+			n++
+		}
+	}
+	return n
+}
+
+// convert reads one chunk. It returns nil for an empty document, and the line
+// in the chunk of the first value or of the error.
+func convert(chunk []byte, limits Limits) (converted []byte, line int, err error) {
+	if int64(len(chunk)) > limits.Document {
+		return nil, 0, fmt.Errorf("a document of more than %d bytes: %w", limits.Document, ErrLimit)
+	}
+	if valuesAtMost(chunk) > limits.Values {
+		return nil, 0, fmt.Errorf("a document of more than %d values: %w", limits.Values, ErrLimit)
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(chunk))
+	var root yaml.Node
+	if err := dec.Decode(&root); errors.Is(err, io.EOF) {
+		return nil, 0, nil
+	} else if err != nil {
+		line, err := yamlError(err)
+		return nil, line, err
+	}
+	if at, err := checkNodes(&root, limits); err != nil {
+		return nil, at, err
+	}
+	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return nil, root.Line, errors.New(`a second document follows without "---"`)
+	}
+	first := root.Content[0]
+	if first.Tag == "!!null" {
+		return nil, 0, nil
+	}
+	converted, err = k8syaml.YAMLToJSONStrict(chunk)
+	if err != nil {
+		line, err := yamlError(err)
+		return nil, line, err
+	}
+	return converted, first.Line, nil
+}
+
+var yamlLine = regexp.MustCompile(`(?s)^(?:error converting YAML to JSON: )?yaml: (?:unmarshal errors:\s+)?(?:line (\d+): )?(.*)$`)
+
+// yamlError takes the line out of a parser's message.
+func yamlError(err error) (int, error) {
+	m := yamlLine.FindStringSubmatch(err.Error())
+	if m == nil {
+		return 1, err
+	}
+	line, _ := strconv.Atoi(m[1])
+	return max(line, 1), fmt.Errorf("reading YAML: %s", m[2])
+}
