@@ -119,6 +119,24 @@ func TestRunReportsWhyNothingChanged(t *testing.T) {
 	}
 }
 
+// TestLargeFileFromAnyServer: servers may or may not leave out large files.
+func TestLargeFileFromAnyServer(t *testing.T) {
+	image := newRegistry(t, "1.2.0")
+	for _, partial := range []string{"true", "false"} {
+		git := newGitServer(t, map[string]string{
+			"sealift.yaml": configFor(image, "*"), "shop.yaml": deployment(image + ":1.1.0"),
+			"fits.yaml":  deployment(image+":1.1.0") + strings.Repeat("#", maxFileBytes-len(deployment(image+":1.1.0"))),
+			"large.yaml": deployment(image+":1.1.0") + strings.Repeat("#", maxFileBytes), "large.bin": strings.Repeat("x", 2*maxFileBytes),
+		}, nil)
+		git.git(git.bare, "config", "uploadpack.allowFilter", partial)
+		result, err := Run(t.Context(), git.options())
+		if err != nil || !result.Pushed || len(result.Changes) != 2 || len(result.Notes) != 1 || result.Notes[0].File != "large.yaml" {
+			t.Errorf("partial clones %s: %+v, %v", partial, result, err)
+		}
+		git.git(git.bare, "fsck", "--strict", "--connectivity-only")
+	}
+}
+
 // TestRace lets several automators and a person push to one branch at once.
 func TestRace(t *testing.T) {
 	image := newRegistry(t, "1.2.0")
