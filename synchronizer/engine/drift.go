@@ -157,9 +157,9 @@ func takers(lost *fieldpath.Set, managers []metav1.ManagedFieldsEntry) []FieldDr
 		}
 	}
 	var out []FieldDrift
-	for path := range lost.All() {
+	lost.Iterate(func(path fieldpath.Path) { // All panics when it is left early
 		if len(out) == maxDriftFields {
-			break
+			return
 		}
 		taker := latest
 		for _, h := range holders {
@@ -169,7 +169,7 @@ func takers(lost *fieldpath.Set, managers []metav1.ManagedFieldsEntry) []FieldDr
 			}
 		}
 		out = append(out, fieldDrift(path.String(), taker))
-	}
+	})
 	return out
 }
 

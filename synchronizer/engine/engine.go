@@ -118,7 +118,8 @@ func (e *Engine) survey(ctx context.Context, t Target, l *lookup, items []item) 
 	for i := range items {
 		gk := items[i].ref.GroupKind()
 		wanted[gk] = true
-		if items[i].resource.definition != "" && e.watches.serving(gk) {
+		// Discovery trails what a watch already shows.
+		if items[i].resource.definition != "" && e.watches.serving(gk, items[i].resource.gvr) {
 			items[i].resource.definition = ""
 		}
 		if _, twice := need[gk]; !twice && items[i].resource.definition == "" {

@@ -111,9 +111,13 @@ func redact(err error) error {
 		}
 		s.Details.Causes = causes
 	}
-	if s.Reason != metav1.StatusReasonForbidden {
-		s.Message = fmt.Sprintf("the API server refused it: %s (%d) %s", s.Reason, s.Code, strings.Join(fields, ", "))
-		s.Message = strings.TrimSpace(s.Message)
+	switch {
+	case apierrors.IsForbidden(err):
+	case misshapen(err):
+		// A path and what was expected there; the value follows.
+		s.Message, _, _ = strings.Cut(s.Message, ", got ")
+	default:
+		s.Message = strings.TrimSpace(fmt.Sprintf("the API server refused it: %s (%d) %s", s.Reason, s.Code, strings.Join(fields, ", ")))
 	}
 	return &apierrors.StatusError{ErrStatus: s}
 }

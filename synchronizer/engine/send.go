@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -97,10 +98,16 @@ func transient(err error) bool {
 	var status apierrors.APIStatus
 	if errors.As(err, &status) {
 		code := status.Status().Code
-		return apierrors.IsConflict(err) && len(conflicts(err)) == 0 || code == 429 || code >= 500
+		return apierrors.IsConflict(err) && len(conflicts(err)) == 0 || code == 429 || code >= 500 && !misshapen(err)
 	}
 	var netErr net.Error
 	return errors.As(err, &netErr)
+}
+
+// misshapen says that an object does not fit its kind's schema, which the API
+// server reports as an internal error.
+func misshapen(err error) bool {
+	return apierrors.IsInternalError(err) && strings.Contains(err.Error(), "failed to create typed patch object")
 }
 
 // conflicts lists the fields that an unforced apply would take, and from whom.

@@ -189,12 +189,12 @@ func (w *watches) release(owner Owner, except map[schema.GroupKind]schema.GroupV
 	}
 }
 
-// serving says that a kind is watched and was listed.
-func (w *watches) serving(gk schema.GroupKind) bool {
+// serving says that a kind is watched in this version and was listed.
+func (w *watches) serving(gk schema.GroupKind, gvr schema.GroupVersionResource) bool {
 	w.mu.Lock()
 	k := w.byKind[gk]
 	w.mu.Unlock()
-	if k == nil {
+	if k == nil || k.gvr != gvr {
 		return false
 	}
 	select {
