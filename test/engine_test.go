@@ -243,7 +243,7 @@ spec:
       - {name: c, image: "nginx:1", args: [a, b], env: [{name: X, value: "1"}]}
 `
 
-func configMap(name, value string) string {
+func dataMap(name, value string) string {
 	return fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s}\ndata: {key: %q}", name, value)
 }
 
@@ -362,7 +362,7 @@ func TestEngineReportsDrift(t *testing.T) {
 // one object of three.
 func TestEngineIsQuiet(t *testing.T) {
 	r := newRig(t, "engine-quiet")
-	r.want(web, configMap("one", "1"), configMap("two", "1"))
+	r.want(web, dataMap("one", "1"), dataMap("two", "1"))
 	r.deliver()
 	r.eventually(func() bool {
 		h, err := r.engine.Health(r.ctx, r.target)
@@ -380,7 +380,7 @@ func TestEngineIsQuiet(t *testing.T) {
 	if sent := r.requests.take(); len(sent) > 0 {
 		t.Errorf("idle passes sent %q", sent)
 	}
-	r.want(web, configMap("one", "2"), configMap("two", "1"))
+	r.want(web, dataMap("one", "2"), dataMap("two", "1"))
 	report := r.deliver()
 	if sent := r.requests.take(); len(sent) != 2 || len(report.Updated) != 1 {
 		t.Errorf("a change of one object sent %q and updated %v", sent, report.Updated)
@@ -390,10 +390,10 @@ func TestEngineIsQuiet(t *testing.T) {
 // TestEnginePrune removes what left the set, and nothing else.
 func TestEnginePrune(t *testing.T) {
 	r := newRig(t, "engine-prune")
-	kept := strings.Replace(configMap("kept", "1"), "name: kept", "name: kept, annotations: {sealift.dev/prune: Disabled}", 1)
-	r.want(configMap("one", "1"), configMap("two", "1"), kept)
+	kept := strings.Replace(dataMap("kept", "1"), "name: kept", "name: kept, annotations: {sealift.dev/prune: Disabled}", 1)
+	r.want(dataMap("one", "1"), dataMap("two", "1"), kept)
 	r.deliver()
-	copied := object(t, configMap("copy", "1"))
+	copied := object(t, dataMap("copy", "1"))
 	copied.SetLabels(map[string]string{engine.OwnerLabel: string(r.target.Owner)})
 	if _, err := r.cluster.Resource(core("configmaps")).Namespace(r.namespace).Create(r.ctx, copied, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
@@ -402,7 +402,7 @@ func TestEnginePrune(t *testing.T) {
 	if report := r.deliver(); len(report.Pruned) != 0 || len(report.Kept) != 3 {
 		t.Errorf("an empty set prunes %v and keeps %v", report.Pruned, report.Kept)
 	}
-	r.want(configMap("one", "1"))
+	r.want(dataMap("one", "1"))
 	r.restart() // a new process knows the inventory's kinds, and finds the rest
 	report := r.deliver()
 	if len(report.Pruned) != 1 || report.Pruned[0].Name != "two" || len(report.Kept) != 1 || report.Kept[0].Name != "kept" {
@@ -428,9 +428,9 @@ func TestEnginePrune(t *testing.T) {
 // an apply: the next one leaves nothing missing and nothing orphaned.
 func TestEngineCrash(t *testing.T) {
 	r := newRig(t, "engine-crash")
-	r.want(configMap("one", "1"), configMap("two", "1"))
+	r.want(dataMap("one", "1"), dataMap("two", "1"))
 	r.deliver()
-	r.want(configMap("one", "2"), configMap("three", "1"))
+	r.want(dataMap("one", "2"), dataMap("three", "1"))
 	p := r.plan()
 	r.target.Kinds = p.Kinds()
 	if _, err := r.engine.Apply(r.ctx, p); err != nil {
@@ -442,7 +442,7 @@ func TestEngineCrash(t *testing.T) {
 	}
 	var many []string
 	for i := range 60 {
-		many = append(many, configMap(fmt.Sprint("many-", i), "1"))
+		many = append(many, dataMap(fmt.Sprint("many-", i), "1"))
 	}
 	r.want(many...)
 	p = r.plan()
@@ -467,12 +467,12 @@ func TestEnginePreflight(t *testing.T) {
 	r := newRig(t, "engine-preflight")
 	const secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {password: [hunter2]}"
 	for _, test := range []struct{ name, bad, good, says string }{
-		{"unknown field", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: bad}\ndate: {a: b}", configMap("bad", "1"), "date"},
+		{"unknown field", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: bad}\ndate: {a: b}", dataMap("bad", "1"), "date"},
 		{"invalid value", strings.Replace(web, "name: c,", "name: C_C,", 1), web, "Deployment.apps engine-preflight/web"},
 		{"a Secret's value is not shown", secret, strings.Replace(secret, "[hunter2]", "hunter2", 1), "Secret engine-preflight/s"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			r.want(configMap("fine", "1"), test.bad)
+			r.want(dataMap("fine", "1"), test.bad)
 			err := r.engine.Preflight(r.ctx, r.plan())
 			if err == nil || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("error is %v", err)
@@ -480,7 +480,7 @@ func TestEnginePreflight(t *testing.T) {
 			if r.exists(core("configmaps"), "fine") {
 				t.Error("the good object was written")
 			}
-			r.want(configMap("fine", "1"), test.good)
+			r.want(dataMap("fine", "1"), test.good)
 			if err := r.engine.Preflight(r.ctx, r.plan()); err != nil {
 				t.Errorf("the twin: %v", err)
 			}
@@ -498,7 +498,7 @@ func TestEnginePreflight(t *testing.T) {
 func TestEngineImpersonates(t *testing.T) {
 	r := newRig(t, "engine-user")
 	r.target.User = "system:serviceaccount:engine-user:shop"
-	r.want(configMap("one", "1"))
+	r.want(dataMap("one", "1"))
 	err := r.engine.Preflight(r.ctx, r.plan())
 	if !apierrors.IsForbidden(errors.Unwrap(firstOf(err))) && !strings.Contains(fmt.Sprint(err), "hint: grant system:serviceaccount:engine-user:shop") {
 		t.Fatalf("error is %v", err)
@@ -541,7 +541,7 @@ spec:
 `
 	const harbour = "apiVersion: v1\nkind: Namespace\nmetadata: {name: engine-harbour}"
 	const boat = "apiVersion: engine.example.com/v1\nkind: Boat\nmetadata: {name: b, namespace: engine-harbour}\nspec: {oars: 2}"
-	inside := strings.Replace(configMap("inside", "1"), "name: inside", "name: inside, namespace: engine-harbour", 1)
+	inside := strings.Replace(dataMap("inside", "1"), "name: inside", "name: inside, namespace: engine-harbour", 1)
 	r.want(boat, inside, definition, harbour)
 	p := r.plan()
 	if err := r.engine.Preflight(r.ctx, p); err != nil {
@@ -561,7 +561,7 @@ spec:
 		t.Fatal(err)
 	}
 	r.eventually(func() bool { return len(r.deliver().Healed) == 1 })
-	r.want(configMap("last", "1"))
+	r.want(dataMap("last", "1"))
 	r.eventually(func() bool {
 		r.deliver()
 		return slices.Equal(r.engine.Remaining(r.plan()), []schema.GroupKind{{Kind: "ConfigMap"}})
@@ -580,7 +580,7 @@ func TestEngineAdopts(t *testing.T) {
 	if _, err := onStage(t).KubectlInput(r.ctx, old, "apply", "-n", r.namespace, "-f", "-"); err != nil {
 		t.Fatal(err)
 	}
-	r.want(configMap("one", "1"))
+	r.want(dataMap("one", "1"))
 	report := r.deliver()
 	if len(report.Adopted) != 1 || len(report.Takeovers) != 1 {
 		t.Errorf("adopted %v, took over %v", report.Adopted, report.Takeovers)
@@ -598,7 +598,7 @@ func TestEngineAdopts(t *testing.T) {
 // TestEngineOwners keeps two Deliveries off each other's objects.
 func TestEngineOwners(t *testing.T) {
 	r := newRig(t, "engine-owners")
-	r.want(configMap("one", "1"))
+	r.want(dataMap("one", "1"))
 	r.deliver()
 	other := r.target
 	other.Owner = engine.OwnerOf(r.namespace, "other")
@@ -614,7 +614,7 @@ func TestEngineOwners(t *testing.T) {
 // TestEngineHealth follows a Deployment from its start to ready.
 func TestEngineHealth(t *testing.T) {
 	r := newRig(t, "engine-health")
-	r.want(strings.Replace(web, "replicas: 0", "replicas: 2", 1), configMap("one", "1"))
+	r.want(strings.Replace(web, "replicas: 0", "replicas: 2", 1), dataMap("one", "1"))
 	r.deliver()
 	r.eventually(func() bool {
 		h, err := r.engine.Health(r.ctx, r.target)
@@ -630,4 +630,50 @@ func TestEngineHealth(t *testing.T) {
 		h, err := r.engine.Health(r.ctx, r.target)
 		return err == nil && len(h.Unhealthy) == 1 && h.Unhealthy[0].Status == "NotFound"
 	})
+}
+
+// TestEngineStopsFighting heals a field that someone keeps taking only so often.
+func TestEngineStopsFighting(t *testing.T) {
+	r := newRig(t, "engine-fight")
+	r.want(dataMap("one", "1"))
+	r.deliver()
+	r.settle()
+	heals := 0
+	r.eventually(func() bool {
+		if len(r.actions(engine.Contested)) == 1 {
+			return true
+		}
+		heals += len(r.deliver().Healed)
+		r.patch(core("configmaps"), "one", types.MergePatchType, fmt.Sprintf(`{"data":{"key":"thief %d"}}`, heals), "thief")
+		return false
+	})
+	p := r.plan()
+	if heals != 6 || p.Changed() || p.NextCheck.Before(time.Now()) || p.Steps[0].Drift.Fields[0].Manager != "thief" {
+		t.Errorf("%d heals, then %s until %s: %s", heals, p.Steps[0].Action, p.NextCheck, p.Steps[0].Reason)
+	}
+	r.want(dataMap("one", "2")) // a new release does not wait for the fight to end
+	if report := r.deliver(); len(report.Updated) != 1 {
+		t.Errorf("a release after a fight gives %+v", report)
+	}
+}
+
+// TestEngineReleases ends the watches of an owner, and hears nothing any more.
+func TestEngineReleases(t *testing.T) {
+	r := newRig(t, "engine-release")
+	r.want(dataMap("one", "1"))
+	r.deliver()
+	r.settle()
+	r.patch(core("configmaps"), "one", types.MergePatchType, `{"data":{"key":"2"}}`, "thief")
+	if !r.hears() {
+		t.Error("no news before the release")
+	}
+	r.engine.Release(r.target.Owner)
+	select { // the release itself is news
+	case <-r.news:
+	default:
+	}
+	r.patch(core("configmaps"), "one", types.MergePatchType, `{"data":{"key":"3"}}`, "thief")
+	if r.hears() {
+		t.Error("news after the release")
+	}
 }
