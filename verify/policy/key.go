@@ -22,6 +22,7 @@ const (
 )
 
 // PublicKey is a key that the rules allow.
+// +kubebuilder:object:generate=false
 type PublicKey struct {
 	Key crypto.PublicKey
 	// ID is the hex-encoded SHA-256 of the key in PKIX form: two encodings of one

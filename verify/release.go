@@ -1,0 +1,106 @@
+// Package verify decides whether a release may be let in: it finds the
+// signatures of a release, checks them against trust policies, and is the only
+// package that can make a Verified.
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"sealift.dev/artifact"
+	"sealift.dev/verify/policy"
+)
+
+// Registry is what verification reads. Every answer is bounded, and manifests and
+// blobs hash to the digest asked for.
+type Registry interface {
+	Resolve(ctx context.Context, repository artifact.Repository, tag string) (artifact.Ref, error)
+	Manifest(ctx context.Context, ref artifact.Ref) (artifact.Manifest, error)
+	Blob(ctx context.Context, repository artifact.Repository, desc ocispec.Descriptor, limit int64) ([]byte, error)
+	Referrers(ctx context.Context, ref artifact.Ref, artifactType string, limit int) ([]ocispec.Descriptor, error)
+}
+
+// NamedPolicy is a policy and what reports call it.
+type NamedPolicy = policy.Named
+
+// Claim says as whose a release is to be let in. The zero Claim is that of a
+// person outside a cluster.
+type Claim struct {
+	// Namespace is the Delivery's; empty outside a cluster, where the namespaces
+	// of policies are ignored.
+	Namespace string
+}
+
+// Release verifies the release at ref under every one of policies that matches
+// the claim and the repository. Its errors are *Refusal.
+func Release(ctx context.Context, registry Registry, ref artifact.Ref, policies []NamedPolicy, as Claim) (Verified, error) {
+	rules, err := applicable(policies, ref, as)
+	if err != nil {
+		return Verified{}, err
+	}
+	told, err := readStatement(ctx, registry, ref)
+	if err != nil {
+		return Verified{}, err
+	}
+	found := collect(ctx, registry, ref, rules)
+	verdicts := judge(rules, found, told)
+	if refusal := refuse(ref, verdicts, told); refusal != nil {
+		return Verified{}, refusal
+	}
+	return Verified{ref: ref, statement: told.statement, verdicts: verdicts}, nil
+}
+
+// SignedBy says whether ref has a signature by key in one format. It is for
+// signers, and says nothing of trust.
+func SignedBy(ctx context.Context, registry Registry, ref artifact.Ref, key policy.PublicKey, format policy.Format) (bool, error) {
+	one := rule{formats: []policy.Format{format}, authorities: []authority{{name: "key", key: key}}, atLeast: 1}
+	found := collect(ctx, registry, ref, []rule{one})
+	signers := one.signers(found)
+	if len(signers) == 0 && found.unavailable != nil {
+		return false, fmt.Errorf("looking for signatures of %s: %w", ref, found.unavailable)
+	}
+	return len(signers) > 0, nil
+}
+
+// readStatement reads what the release says of itself. A statement that cannot be
+// read is told as a problem, not as an error: that nobody signed it matters more.
+func readStatement(ctx context.Context, registry Registry, ref artifact.Ref) (told, error) {
+	manifest, err := registry.Manifest(ctx, ref)
+	if err != nil {
+		return told{}, refuseManifest(ref, err)
+	}
+	statement, err := artifact.ParseStatement(manifest.Annotations)
+	if err != nil {
+		return told{reason: Malformed, problem: fmt.Sprintf("the release statement is malformed: %s", clean(err.Error())), cause: err}, nil
+	}
+	here := ref.Repository.String()
+	if statement.Repository != "" && statement.Repository != here {
+		return told{statement: statement, reason: StatementMismatch,
+			problem: fmt.Sprintf("it was published to %q, and is read from %q", clip(statement.Repository), here),
+			hint:    "read it where it was published; a copy under another name is not the same release",
+		}, nil
+	}
+	return told{statement: statement}, nil
+}
+
+func refuseManifest(ref artifact.Ref, err error) *Refusal {
+	refusal := &Refusal{Reason: Unavailable, Ref: ref, cause: err, problem: "the registry could not be asked: " + clean(err.Error())}
+	switch {
+	case errors.Is(err, artifact.ErrNotFound):
+		refusal.Reason = NotFound
+		refusal.problem = "the registry has no such manifest"
+	case permanent(err):
+		refusal.Reason = Malformed
+		refusal.problem = "its manifest cannot be read: " + clean(err.Error())
+	}
+	return refusal
+}
+
+// permanent says that asking again would give the same answer.
+func permanent(err error) bool {
+	return !errors.Is(err, artifact.ErrUnavailable) && !errors.Is(err, artifact.ErrUnauthorized) &&
+		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+}
