@@ -1,0 +1,33 @@
+package artifact
+
+import "sealift.dev/internal/objects"
+
+// maxManifest is the largest manifest or index, as registries have it.
+const maxManifest = 4 << 20
+
+// Limits bounds what Fetch and Unpack read. The zero value refuses everything.
+type Limits struct {
+	Config   int64 // bytes of the config blob
+	Layer    int64 // bytes of the layer as it is stored
+	Unpacked int64 // bytes of the layer's tar
+	Files    int   // entries of the tar, folders included
+	File     int64 // bytes of one file
+	Path     int   // bytes of one path
+	Depth    int   // folders in one path
+}
+
+// DefaultLimits is what releases are published and read with.
+func DefaultLimits() Limits {
+	return Limits{
+		Config:   4 << 20,
+		Layer:    64 << 20,
+		Unpacked: 256 << 20,
+		Files:    20_000,
+		File:     16 << 20,
+		Path:     4096,
+		Depth:    64,
+	}
+}
+
+// ErrLimit is under every error about something larger than a limit.
+var ErrLimit = objects.ErrLimit
