@@ -356,6 +356,15 @@ func TestEngineReportsDrift(t *testing.T) {
 	if p := r.plan(); p.Changed() {
 		t.Errorf("the plan would write: %v", p.Steps[0])
 	}
+	r.target.Settled = true
+	r.restart() // what a process finds at its start is drift as well
+	p := r.plan()
+	if err := r.engine.Preflight(r.ctx, p); err != nil {
+		t.Fatal(err)
+	}
+	if s := p.Steps[0]; p.Changed() || s.Action != engine.Drifted || !strings.Contains(s.Reason, ".spec.replicas by kubectl") {
+		t.Errorf("after a restart: %s %s", s.Action, s.Reason)
+	}
 }
 
 // TestEngineIsQuiet counts the requests of a steady state, and of a change to
@@ -561,6 +570,21 @@ spec:
 		t.Fatal(err)
 	}
 	r.eventually(func() bool { return len(r.deliver().Healed) == 1 })
+	if _, err := onStage(t).Kubectl(r.ctx, "delete", "crd", "boats.engine.example.com"); err != nil {
+		t.Fatal(err)
+	}
+	r.eventually(func() bool {
+		p, err := r.engine.Plan(r.ctx, r.target)
+		if err == nil {
+			_, err = r.engine.Apply(r.ctx, p)
+		}
+		if err != nil {
+			t.Log(err)
+		}
+		_, gone := r.cluster.Resource(boats).Namespace("engine-harbour").Get(r.ctx, "b", metav1.GetOptions{})
+		return err == nil && gone == nil
+	})
+	r.settle()
 	r.want(dataMap("last", "1"))
 	r.eventually(func() bool {
 		r.deliver()

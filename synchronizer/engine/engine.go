@@ -15,7 +15,6 @@ import (
 	"slices"
 	"sync"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
@@ -126,20 +125,9 @@ func (e *Engine) survey(ctx context.Context, t Target, l *lookup, items []item) 
 			need[gk] = items[i].resource.gvr
 		}
 	}
-	var inventory []schema.GroupKind
-	for _, gk := range t.Kinds {
-		r, err := l.find(gk)
-		switch {
-		case err == nil && r.definition == "":
-			inventory = append(inventory, gk)
-			if _, twice := need[gk]; !twice {
-				need[gk] = r.gvr
-			}
-		case err == nil, meta.IsNoMatchError(err) && !l.vanished(gk):
-			inventory = append(inventory, gk)
-		case !meta.IsNoMatchError(err):
-			return nil, err
-		}
+	inventory, err := l.inventory(t.Kinds, need)
+	if err != nil {
+		return nil, err
 	}
 	gone, err := e.watches.need(ctx, t.Owner, need)
 	if err != nil {
@@ -147,10 +135,19 @@ func (e *Engine) survey(ctx context.Context, t Target, l *lookup, items []item) 
 	}
 	for _, gk := range gone {
 		e.kinds.mapper.Reset()
-		if wanted[gk] {
+		d, returns := l.definitions[gk]
+		switch {
+		case returns:
+			for i := range items {
+				if items[i].ref.GroupKind() == gk {
+					items[i].resource.definition = d.name
+				}
+			}
+		case wanted[gk]:
 			return nil, fmt.Errorf("watching %s: %w", gk, ErrUnknownKind)
+		default:
+			inventory = slices.DeleteFunc(inventory, func(k schema.GroupKind) bool { return k == gk })
 		}
-		inventory = slices.DeleteFunc(inventory, func(k schema.GroupKind) bool { return k == gk })
 	}
 	return inventory, nil
 }

@@ -77,6 +77,9 @@ type Target struct {
 	Prune, PruneProtected bool
 	// Correct heals drift; otherwise drift is only reported.
 	Correct bool
+	// Settled says that this very set was applied in full before, maybe by an
+	// earlier process: what differs then is drift, and not a change.
+	Settled bool
 }
 
 // body is the apply request for an object: its own content with identity and

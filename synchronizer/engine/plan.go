@@ -57,6 +57,8 @@ type Step struct {
 	uid      types.UID
 	deleting bool
 	adopt    bool
+	// lenient steps turn into Drifted when others hold their fields.
+	lenient bool
 }
 
 // Takeover is a field that is taken from another manager.
@@ -154,7 +156,7 @@ func (s *Step) decide(t Target, it item, r record, known bool, now time.Time) er
 	case !ours && r.rv == 0:
 		s.Action = Create
 	case !ours:
-		s.Action, s.Reason = Update, "not confirmed since start"
+		s.Action, s.Reason, s.lenient = Update, "not confirmed since start", t.Settled && !t.Correct
 	case r.applied.wanted != s.wanted && r.lost != nil:
 		s.Action = Create
 	case r.applied.wanted != s.wanted:

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -44,9 +45,12 @@ func (e *Engine) Preflight(ctx context.Context, p *Plan) error {
 		}
 		return err
 	})
-	for i, yes := range unchecked {
-		if yes {
-			p.Unchecked = append(p.Unchecked, p.Steps[i].Ref)
+	for i, s := range p.Steps {
+		if unchecked[i] {
+			p.Unchecked = append(p.Unchecked, s.Ref)
+		}
+		if s.lenient && len(s.Takeovers) > 0 {
+			s.report(e.tracker.now())
 		}
 	}
 	return failed("dry-running", steps, errs, p.user)
@@ -64,6 +68,15 @@ func rehearse(ctx context.Context, client metadata.Interface, s *Step) error {
 	}
 	s.adopt = slices.ContainsFunc(answer.ManagedFields, legacy)
 	return nil
+}
+
+// report turns a write that would take fields from others into a report of them.
+func (s *Step) report(now time.Time) {
+	s.Drift = &Drift{Reason: Changed, Observed: now}
+	for _, taken := range s.Takeovers[:min(len(s.Takeovers), maxDriftFields)] {
+		s.Drift.Fields = append(s.Drift.Fields, FieldDrift{Path: taken.Field, Manager: taken.Manager})
+	}
+	s.Action, s.Reason, s.Takeovers = Drifted, s.Drift.String(), nil
 }
 
 // supplies says that err only shows that something which s needs comes with

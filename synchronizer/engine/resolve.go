@@ -143,6 +143,27 @@ func (l *lookup) vanished(gk schema.GroupKind) bool {
 	return true
 }
 
+// inventory adds the kinds that are served to need, and returns all but those
+// that have vanished.
+func (l *lookup) inventory(kinds []schema.GroupKind, need map[schema.GroupKind]schema.GroupVersionResource) ([]schema.GroupKind, error) {
+	var inventory []schema.GroupKind
+	for _, gk := range kinds {
+		r, err := l.find(gk)
+		switch {
+		case err == nil && r.definition == "":
+			inventory = append(inventory, gk)
+			if _, twice := need[gk]; !twice {
+				need[gk] = r.gvr
+			}
+		case err == nil, meta.IsNoMatchError(err) && !l.vanished(gk):
+			inventory = append(inventory, gk)
+		case !meta.IsNoMatchError(err):
+			return nil, err
+		}
+	}
+	return inventory, nil
+}
+
 // resolve settles the identity of every wanted object, in the order given.
 func (l *lookup) resolve(ctx context.Context, t Target) ([]item, error) {
 	items := make([]item, 0, len(t.Objects))
