@@ -175,12 +175,12 @@ func TestRace(t *testing.T) {
 	}
 }
 
-// moving pushes another commit between the automator's reading of the branches
-// and its push, times times.
-func moving(git **gitServer, times int) func(http.Handler) http.Handler {
+// moving pushes another commit just before the requests whose URL ends in at,
+// times times.
+func moving(git **gitServer, at string, times int) func(http.Handler) http.Handler {
 	return func(inner http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if strings.HasSuffix(r.URL.Path, "/git-receive-pack") && times > 0 {
+			if strings.HasSuffix(r.URL.RequestURI(), at) && times > 0 {
 				times--
 				s := *git
 				tree := strings.TrimSpace(s.git(s.bare, "rev-parse", branchMain+"^{tree}"))
@@ -192,23 +192,32 @@ func moving(git **gitServer, times int) func(http.Handler) http.Handler {
 	}
 }
 
+// The branch moves between reading it and announcing the push, and between
+// announcing and pushing.
+const (
+	announcing = "/info/refs?service=git-receive-pack"
+	pushing    = "/git-receive-pack"
+)
+
 func TestRejectedPushIsMadeAgain(t *testing.T) {
 	image := newRegistry(t, "1.2.0")
-	var git *gitServer
-	git = newGitServer(t, map[string]string{"sealift.yaml": configFor(image, "*"), "shop.yaml": deployment(image + ":1.1.0")}, moving(&git, 2))
-	result, err := Run(t.Context(), git.options())
-	if err != nil || !result.Pushed || result.Attempts != 3 {
-		t.Fatalf("%+v, %v", result, err)
-	}
-	if got := strings.Join(git.subjects(), ","); got != "Update shop to 1.2.0,moved 0,moved 1,first" {
-		t.Errorf("commits %s", got)
+	for _, at := range []string{announcing, pushing} {
+		var git *gitServer
+		git = newGitServer(t, map[string]string{"sealift.yaml": configFor(image, "*"), "shop.yaml": deployment(image + ":1.1.0")}, moving(&git, at, 2))
+		result, err := Run(t.Context(), git.options())
+		if err != nil || !result.Pushed || result.Attempts != 3 {
+			t.Fatalf("%s: %+v, %v", at, result, err)
+		}
+		if got := strings.Join(git.subjects(), ","); got != "Update shop to 1.2.0,moved 0,moved 1,first" {
+			t.Errorf("%s: commits %s", at, got)
+		}
 	}
 }
 
 func TestFullConflict(t *testing.T) {
 	image := newRegistry(t, "1.2.0")
 	var git *gitServer
-	git = newGitServer(t, map[string]string{"sealift.yaml": configFor(image, "*"), "shop.yaml": deployment(image + ":1.1.0")}, moving(&git, 1000))
+	git = newGitServer(t, map[string]string{"sealift.yaml": configFor(image, "*"), "shop.yaml": deployment(image + ":1.1.0")}, moving(&git, pushing, 1000))
 	result, err := Run(t.Context(), git.options())
 	if err == nil || result.Pushed || result.Commit != "" || result.Attempts != maxAttempts {
 		t.Fatalf("%+v, %v", result, err)
