@@ -134,7 +134,7 @@ func (e *evidence) list(ctx context.Context, registry Registry, ref artifact.Ref
 	switch {
 	case err == nil, errors.Is(err, artifact.ErrNotFound):
 	case errors.Is(err, artifact.ErrLimit):
-		e.limit = clean(err.Error())
+		e.limit = "a limit: " + clean(err.Error())
 	case permanent(err):
 		e.seen[format]++
 		e.skip(Detail{Format: format, Digest: ref.Digest, Problem: "cannot be listed: " + clean(err.Error())})

@@ -192,7 +192,8 @@ func TestHostileReferrers(t *testing.T) {
 		{"says attestation", referrer(func(_ *world, _ keypair, m *ocispec.Manifest) {
 			m.Annotations = map[string]string{verify.PredicateTypeNote: "https://slsa.dev/provenance/v1"}
 		}), verify.NotSigned, "an attestation"},
-		{"layer claims a huge size", referrer(func(_ *world, _ keypair, m *ocispec.Manifest) { m.Layers[0].Size = 1 << 62 }), verify.Untrusted, "limit of 262144"},
+		{"layer claims a huge size", referrer(func(_ *world, _ keypair, m *ocispec.Manifest) { m.Layers[0].Size = 1 << 62 }), verify.Untrusted, "size of 4611686018427387904"},
+		{"layer over the limit", referrer(func(_ *world, _ keypair, m *ocispec.Manifest) { m.Layers[0].Size = 300_000 }), verify.Untrusted, "limit of 262144"},
 		{"layer claims a negative size", referrer(func(_ *world, _ keypair, m *ocispec.Manifest) { m.Layers[0].Size = -1 }), verify.Untrusted, ""},
 		{"layer claims another size", referrer(func(_ *world, _ keypair, m *ocispec.Manifest) { m.Layers[0].Size++ }), verify.Untrusted, ""},
 		{"gzip bomb", referrer(func(w *world, _ keypair, m *ocispec.Manifest) {
@@ -271,7 +272,8 @@ func TestHostileLegacy(t *testing.T) {
 		layers("signature not base64", "", func(d *ocispec.Descriptor) { d.Annotations[verify.SignatureNote] = "%%%" }),
 		layers("signature too large", "limit of 8192", func(d *ocispec.Descriptor) { d.Annotations[verify.SignatureNote] = strings.Repeat("A", 9000) }),
 		layers("another's signature", "another key", func(d *ocispec.Descriptor) { d.Annotations[verify.SignatureNote] = "AAAA" }),
-		layers("huge size", "limit of 65536", func(d *ocispec.Descriptor) { d.Size = 1 << 62 }),
+		layers("huge size", "size of 4611686018427387904", func(d *ocispec.Descriptor) { d.Size = 1 << 62 }),
+		layers("over the limit", "limit of 65536", func(d *ocispec.Descriptor) { d.Size = 70_000 }),
 	}, func(n verify.NamedPolicy) verify.NamedPolicy { return with(n, legacyOnly) })
 }
 

@@ -192,6 +192,9 @@ func TestParseAppliesDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := policies[0].Policy
+	if err := (policy.Policy{Trust: policy.Trust{Authorities: p.Authorities}}).Validate(); err != nil {
+		t.Errorf("without defaults: %v", err)
+	}
 	if policies[0].Name != "shop" || p.Mode != policy.Enforce || p.Require.AtLeast != 1 || len(p.Formats) != 1 || p.Formats[0] != policy.Bundle {
 		t.Errorf("parsed %+v", policies[0])
 	}

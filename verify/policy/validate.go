@@ -38,8 +38,9 @@ func (t Trust) WithDefaults() Trust {
 	return t
 }
 
-// Validate reports what is wrong with a policy whose defaults are applied.
+// Validate reports what is wrong with a policy, its defaults applied.
 func (p Policy) Validate() error {
+	p = p.WithDefaults()
 	if p.Mode != Enforce && p.Mode != Audit {
 		return fmt.Errorf("mode %q is not known; hint: write Enforce or Audit", p.Mode)
 	}
@@ -55,8 +56,9 @@ func (p Policy) Validate() error {
 	return nil
 }
 
-// Validate reports what is wrong with a trust whose defaults are applied.
+// Validate reports what is wrong with a trust, its defaults applied.
 func (t Trust) Validate() error {
+	t = t.WithDefaults()
 	for i, format := range t.Formats {
 		if format != Bundle && format != Legacy {
 			return fmt.Errorf("format %q is not known; hint: write bundle or legacy", format)
