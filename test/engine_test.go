@@ -433,6 +433,29 @@ func TestEnginePrune(t *testing.T) {
 	}
 }
 
+// TestEnginePruneSparesNamesakes deletes the object that was planned for
+// deletion, not what someone put in its place meanwhile.
+func TestEnginePruneSparesNamesakes(t *testing.T) {
+	r := newRig(t, "engine-namesake")
+	r.want(dataMap("one", "1"), dataMap("two", "1"), dataMap("three", "1"))
+	r.deliver()
+	r.want(dataMap("one", "1"))
+	p := r.plan()
+	maps := r.cluster.Resource(core("configmaps")).Namespace(r.namespace)
+	if err := maps.Delete(r.ctx, "two", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := maps.Create(r.ctx, object(t, dataMap("two", "someone's")), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.engine.Prune(r.ctx, p); err != nil {
+		t.Fatal(err)
+	}
+	if !r.exists(core("configmaps"), "two") || r.exists(core("configmaps"), "three") {
+		t.Error("the wrong object was pruned")
+	}
+}
+
 // TestEngineCrash ends a process between apply and prune, and in the middle of
 // an apply: the next one leaves nothing missing and nothing orphaned.
 func TestEngineCrash(t *testing.T) {

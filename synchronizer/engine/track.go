@@ -22,7 +22,8 @@ type tracker struct {
 	owners  map[Owner]map[ObjectRef]*record
 }
 
-// record is one object. rv is zero until the object was observed.
+// record is one object. rv is zero while the object is not known to be there;
+// an answer to an apply counts as an observation, so rv is never below applied's.
 type record struct {
 	ref      ObjectRef
 	owner    Owner
@@ -92,7 +93,7 @@ func (t *tracker) take(ref ObjectRef, m *metav1.PartialObjectMetadata, tell noti
 		r = &record{ref: ref}
 		t.objects[ref] = r
 	}
-	if rv <= r.rv || r.applied != nil && rv < r.applied.rv || rv <= r.lostRV {
+	if rv <= r.rv || rv <= r.lostRV {
 		return // stale
 	}
 	if r.owner != "" && r.rv > 0 && r.owner != Owner(m.Labels[OwnerLabel]) {
@@ -126,8 +127,7 @@ func (t *tracker) judge(r *record, m *metav1.PartialObjectMetadata, tell notices
 		return
 	}
 	if r.rv <= r.applied.rv {
-		r.drift, r.lost = nil, nil
-		return
+		return // what we wrote ourselves
 	}
 	since := t.now()
 	if r.drift != nil {
@@ -147,7 +147,7 @@ func (t *tracker) remove(ref ObjectRef, rv uint64) {
 
 func (t *tracker) lose(ref ObjectRef, rv uint64, tell notices) {
 	r := t.objects[ref]
-	if r == nil || rv < r.rv || r.applied != nil && rv <= r.applied.rv {
+	if r == nil || rv < r.rv {
 		return
 	}
 	tell[r.owner] = struct{}{}
