@@ -13,8 +13,8 @@ build: ## build bin/sealift
 	go build -trimpath -o bin/sealift ./cmd/sealift
 
 .PHONY: demo
-demo: ## play the whole circle on real parts; KEEP=1 leaves them running
-	go run ./test/demo $(if $(KEEP),-keep)
+demo: build ## play the whole circle on real parts; KEEP=1 leaves them running
+	@SEALIFT=bin/sealift KEEP=$(KEEP) go run ./test/demo
 
 .PHONY: test
 test: lint fresh parts ## everything that CI checks

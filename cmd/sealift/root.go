@@ -1,0 +1,92 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"unicode"
+
+	"github.com/spf13/cobra"
+
+	"sealift.dev/verify"
+)
+
+// streams are where a command reads and writes: data to Out, words for people to Err.
+type streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+}
+
+func newRootCommand(s streams) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "sealift",
+		Short: "Deliver what is in Git to Kubernetes through an OCI registry, signed by default",
+		Long: `Sealift delivers what is in Git to Kubernetes through an OCI registry.
+
+  sealift publish    packages a Git commit into a signed, immutable release
+  sealift sync       verifies releases, applies them, and keeps the cluster there
+  sealift automate   commits newer image versions back to Git
+
+Exit codes: 0 done, 1 error, 2 usage, 3 untrusted.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetIn(s.In)
+	root.SetOut(s.Out)
+	root.SetErr(s.Err)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
+	root.AddCommand(
+		newPublishCommand(s),
+		newVerifyCommand(s),
+		newSyncCommand(s),
+		newAutomateCommand(s),
+		newInstallCommand(s),
+		newVersionCommand(s),
+	)
+	return root
+}
+
+// usageError is a command line that makes no sense.
+type usageError struct{ error }
+
+func usage(err error) error { return usageError{err} }
+
+// exitCode is the one table from errors to exit codes.
+func exitCode(err error) int {
+	var refusal *verify.Refusal
+	var misuse usageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &misuse) || strings.HasPrefix(err.Error(), "unknown command"):
+		return 2
+	case errors.As(err, &refusal) && refusal.Reason != verify.Unavailable:
+		return 3
+	}
+	return 1
+}
+
+// noArgs and oneArg make a wrong number of arguments a usage error.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if err := cobra.NoArgs(cmd, args); err != nil {
+		return usage(err)
+	}
+	return nil
+}
+
+func oneArg(cmd *cobra.Command, args []string) error {
+	if err := cobra.ExactArgs(1)(cmd, args); err != nil {
+		return usage(err)
+	}
+	return nil
+}
+
+// printable keeps foreign text from speaking to the terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, s)
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"sealift.dev/synchronizer/controller"
+)
+
+type syncOptions struct {
+	cluster            clusterFlags
+	leaderElect        bool
+	requireTrustPolicy bool
+	probeAddress       string
+	workers            int
+	logFormat          string
+}
+
+func newSyncCommand(s streams) *cobra.Command {
+	var o syncOptions
+	cmd := &cobra.Command{
+		Use:   "sync",
+		Short: "Run the synchronizer for Delivery and TrustPolicy objects",
+		Long: `Run the synchronizer: it verifies the releases that Delivery objects name,
+applies them, and keeps the cluster at them.
+
+Inside a cluster it uses its service account, outside one the kubeconfig. It
+needs the custom resource definitions that "sealift install" applies.`,
+		Example: `  # Run against the cluster of the current kubeconfig context
+  sealift sync --namespace sealift-system
+
+  # Let only the platform team's TrustPolicies decide
+  sealift sync --require-trust-policy`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := newLogger(s, o.logFormat)
+			if err != nil {
+				return err
+			}
+			config, err := o.cluster.connect()
+			if err != nil {
+				return err
+			}
+			return controller.Run(cmd.Context(), controller.Options{
+				Config:             config,
+				Namespace:          o.cluster.ownNamespace(),
+				LeaderElect:        o.leaderElect,
+				RequireTrustPolicy: o.requireTrustPolicy,
+				ProbeAddress:       o.probeAddress,
+				Workers:            o.workers,
+				UserAgent:          userAgent(),
+				Log:                log,
+			})
+		},
+	}
+	flags := cmd.Flags()
+	o.cluster.register(flags, "namespace of the synchronizer's own objects: its lease and what was accepted (default the pod's, else "+defaultNamespace+")")
+	flags.BoolVar(&o.leaderElect, "leader-elect", false, "work only while holding the lease, so that several replicas can run")
+	flags.BoolVar(&o.requireTrustPolicy, "require-trust-policy", false, "refuse Deliveries that no TrustPolicy matches")
+	flags.StringVar(&o.probeAddress, "probe-address", "", "address that serves /healthz and /readyz, such as :8081")
+	flags.IntVar(&o.workers, "workers", 16, "how many Deliveries are worked on at a time")
+	flags.StringVar(&o.logFormat, "log-format", "text", "log format: text or json")
+	return cmd
+}
+
+func newLogger(s streams, format string) (*slog.Logger, error) {
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(s.Err, nil)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(s.Err, nil)), nil
+	}
+	return nil, usage(errors.New(`--log-format is "text" or "json"`))
+}

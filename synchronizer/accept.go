@@ -1,0 +1,62 @@
+package synchronizer
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+
+	"sealift.dev/artifact"
+)
+
+var (
+	// ErrDowngrade refuses a release that is older than one accepted before.
+	ErrDowngrade = errors.New("older than a release accepted before")
+	// ErrEquivocation refuses a second release with the sequence of the first.
+	ErrEquivocation = errors.New("another release has the same sequence")
+)
+
+// Watermark is the highest release accepted from one repository; the zero
+// Watermark is below every release.
+type Watermark struct {
+	Repository      string
+	Epoch, Sequence int64
+	Digest          digest.Digest
+	Revision        string
+}
+
+func watermarkOf(ref artifact.Ref, s artifact.Statement) Watermark {
+	return Watermark{
+		Repository: ref.Repository.String(),
+		Epoch:      s.Epoch,
+		Sequence:   s.Sequence,
+		Digest:     ref.Digest,
+		Revision:   s.Revision,
+	}
+}
+
+// Below says that w comes before o in order of epoch and sequence.
+func (w Watermark) Below(o Watermark) bool {
+	return w.Epoch < o.Epoch || w.Epoch == o.Epoch && w.Sequence < o.Sequence
+}
+
+// accept decides whether next may follow highest, and returns the new highest.
+// A pinned release is accepted even when it is older: the digest is a person's word.
+func accept(highest, next Watermark, pinned bool) (Watermark, error) {
+	if highest.Repository != next.Repository {
+		return next, nil
+	}
+	switch {
+	case pinned && !highest.Below(next):
+		return highest, nil
+	case next.Below(highest):
+		return highest, fmt.Errorf("%s has epoch %d and sequence %d, and %d/%d (%s) was accepted before: %w; hint: publish a git revert, which is a newer release, or pin the digest",
+			next.Digest, next.Epoch, next.Sequence, highest.Epoch, highest.Sequence, highest.Digest, ErrDowngrade)
+	case highest.Below(next):
+		return next, nil
+	case next.Digest != highest.Digest && next.Revision != highest.Revision && next.Sequence > 0:
+		return highest, fmt.Errorf("%s (%q) and %s (%q) both have sequence %d: %w; hint: find out who publishes from a rewritten history",
+			next.Digest, next.Revision, highest.Digest, highest.Revision, next.Sequence, ErrEquivocation)
+	}
+	return next, nil
+}

@@ -1,0 +1,140 @@
+// Package controller ties Delivery and TrustPolicy objects to the synchronizer:
+// it reads what is asked, lets the synchronizer act, and writes what came of it.
+package controller
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"sealift.dev/api/v1alpha1"
+	"sealift.dev/artifact"
+	"sealift.dev/synchronizer"
+	"sealift.dev/synchronizer/engine"
+)
+
+// Options configure Run. Config, Namespace and Log are needed; the rest may be zero.
+type Options struct {
+	Config *rest.Config
+	// Namespace holds the controller's own objects: its lease and what each
+	// Delivery has accepted.
+	Namespace string
+	// LeaderElect lets one of several controllers work at a time.
+	LeaderElect bool
+	// RequireTrustPolicy refuses Deliveries that no TrustPolicy matches, whatever
+	// they trust themselves.
+	RequireTrustPolicy bool
+	// ProbeAddress serves /healthz and /readyz; empty serves nothing.
+	ProbeAddress string
+	// Workers is how many Deliveries are worked on at a time. Zero means 16.
+	Workers int
+	// Transport carries requests to registries; nil means the default one.
+	Transport http.RoundTripper
+	UserAgent string
+	Log       *slog.Logger
+}
+
+// Run serves Deliveries until ctx ends.
+func Run(ctx context.Context, o Options) error {
+	manager, err := newManager(o)
+	if err != nil {
+		return fmt.Errorf("starting the controller: %w", err)
+	}
+	r := &reconciler{options: o, client: manager.GetClient(), reader: manager.GetAPIReader()}
+	r.events = manager.GetEventRecorder("sealift")
+	e, err := engine.New(o.Config, r.changed)
+	if err != nil {
+		return fmt.Errorf("connecting to the cluster: %w", err)
+	}
+	r.engine = e
+	r.synchronizer = synchronizer.New(e, artifact.Options{Transport: o.Transport, UserAgent: o.UserAgent})
+	if err := manager.Add(leaderOnly(e.Run)); err != nil {
+		return fmt.Errorf("starting the watches: %w", err)
+	}
+	if err := r.register(manager); err != nil {
+		return fmt.Errorf("registering the controller: %w", err)
+	}
+	return manager.Start(ctx)
+}
+
+func newManager(o Options) (manager.Manager, error) {
+	ctrl.SetLogger(logr.FromSlogHandler(o.Log.Handler()))
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, corev1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, err
+		}
+	}
+	config := rest.CopyConfig(o.Config)
+	config.QPS = -1 // the API server's priority and fairness is the limit
+	m, err := ctrl.NewManager(config, manager.Options{
+		Scheme:                        scheme,
+		Logger:                        logr.FromSlogHandler(o.Log.Handler()),
+		Metrics:                       server.Options{BindAddress: "0"},
+		HealthProbeBindAddress:        o.ProbeAddress,
+		LeaderElection:                o.LeaderElect,
+		LeaderElectionID:              "sealift-sync",
+		LeaderElectionNamespace:       o.Namespace,
+		LeaderElectionReleaseOnCancel: true,
+		Client:                        client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}}}},
+	})
+	if err != nil || o.ProbeAddress == "" {
+		return m, err
+	}
+	if err := m.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return nil, err
+	}
+	return m, m.AddReadyzCheck("ping", healthz.Ping)
+}
+
+// leaderOnly runs once this process leads.
+type leaderOnly func(context.Context) error
+
+func (f leaderOnly) Start(ctx context.Context) error { return f(ctx) }
+func (leaderOnly) NeedLeaderElection() bool          { return true }
+
+// reconciler makes one pass for one Delivery at a time, and none twice at once.
+type reconciler struct {
+	options      Options
+	client       client.Client
+	reader       client.Reader
+	events       recorder
+	engine       *engine.Engine
+	synchronizer *synchronizer.Synchronizer
+
+	queue    queue
+	owners   sync.Map // engine.Owner → types.NamespacedName
+	latest   sync.Map // types.NamespacedName → *v1alpha1.Delivery as last written
+	accepted sync.Map // types.NamespacedName → *record
+	secrets  sync.Map // types.NamespacedName → pullSecret
+}
+
+func (r *reconciler) register(m manager.Manager) error {
+	workers := r.options.Workers
+	if workers == 0 {
+		workers = 16
+	}
+	return ctrl.NewControllerManagedBy(m).
+		Named("delivery").
+		For(&v1alpha1.Delivery{}, forAsked()).
+		Watches(&v1alpha1.TrustPolicy{}, handler.EnqueueRequestsFromMapFunc(r.everyDelivery)).
+		WatchesRawSource(source.Func(r.queue.open)).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers, CacheSyncTimeout: time.Minute}).
+		Complete(r)
+}

@@ -1,0 +1,159 @@
+package controller
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"sealift.dev/api/v1alpha1"
+	"sealift.dev/artifact"
+	"sealift.dev/synchronizer"
+	"sealift.dev/synchronizer/engine"
+	"sealift.dev/verify"
+)
+
+// cause is a line of the table from errors to reasons. Stalled says that only a
+// person can help.
+type cause struct {
+	is      func(error) bool
+	reason  string
+	stalled bool
+}
+
+// causes is the one table from errors to the status; docs/delivery.md lists it.
+// The first line that matches counts.
+func causes() []cause {
+	return []cause{
+		{is(errInvalidSpec), "InvalidSpec", true},
+		{is(errInvalidPolicy), "InvalidTrustPolicy", true},
+		{is(errNoPolicy), "NoTrustPolicy", true},
+		{is(errPullSecret), "PullSecretNotFound", true},
+		{is(synchronizer.ErrDowngrade), "Downgrade", true},
+		{is(synchronizer.ErrEquivocation), "Equivocation", true},
+		{is(synchronizer.ErrNoEnvironment), "EnvironmentNotFound", true},
+		{is(synchronizer.ErrUnhealthy), "Unhealthy", false},
+		{is(engine.ErrUnknownKind), "UnknownKind", false},
+		{is(engine.ErrInvalidTarget), "InvalidRelease", true},
+		{is(engine.ErrOwnedByAnother), "OwnedByAnother", true},
+		{apierrors.IsForbidden, "Forbidden", false},
+		{is(artifact.ErrUnauthorized), "RegistryUnauthorized", false},
+		{is(artifact.ErrUnavailable), "RegistryUnavailable", false},
+		{is(artifact.ErrNotFound), "ReleaseNotFound", false},
+		{is(artifact.ErrCorrupt), "ReleaseCorrupt", false},
+		{is(artifact.ErrLimit), "LimitExceeded", false},
+	}
+}
+
+func is(target error) func(error) bool {
+	return func(err error) bool { return errors.Is(err, target) }
+}
+
+// byStep is the reason for what the table does not know.
+func byStep() map[synchronizer.Step]string {
+	return map[synchronizer.Step]string{
+		synchronizer.Resolve:   "ResolveFailed",
+		synchronizer.Verify:    "VerifyFailed",
+		synchronizer.Pull:      "InvalidRelease",
+		synchronizer.Decode:    "InvalidRelease",
+		synchronizer.Plan:      "PlanFailed",
+		synchronizer.Preflight: "PreflightFailed",
+		synchronizer.Begin:     "StatusFailed",
+		synchronizer.Apply:     "ApplyFailed",
+		synchronizer.Wait:      "HealthFailed",
+		synchronizer.Prune:     "PruneFailed",
+	}
+}
+
+// reasonOf gives the condition's reason for err.
+func reasonOf(d *v1alpha1.Delivery, err error) (reason string, stalled bool) {
+	var quarantined *synchronizer.QuarantineError
+	if errors.As(err, &quarantined) {
+		return "RolledBack", true
+	}
+	var refusal *verify.Refusal
+	if errors.As(err, &refusal) {
+		running := d.Status.Applied
+		if running != nil && running.Digest == refusal.Ref.Digest.String() && refusal.Reason != verify.Unavailable {
+			return "TrustRevoked", true
+		}
+		return string(refusal.Reason), false
+	}
+	for _, c := range causes() {
+		if c.is(err) {
+			return c.reason, c.stalled
+		}
+	}
+	var step *synchronizer.Error
+	if errors.As(err, &step) {
+		return byStep()[step.Step], false
+	}
+	return "Failed", false
+}
+
+func deliveringMessage(r synchronizer.Release) string { return "delivering " + describe(r) }
+
+// waitingMessage is the same for the first seconds, so that a quick delivery
+// costs no status write of its own.
+func waitingMessage(asked synchronizer.Delivery, out synchronizer.Outcome) string {
+	if out.Running == nil {
+		return "resolving the source"
+	}
+	message := deliveringMessage(*out.Running)
+	if out.Waited < patience {
+		return message
+	}
+	return fmt.Sprintf("%s: %d of %d objects are ready (%s)", message, out.Health.Ready, out.Health.Total, synchronizer.Unhealthy(out.Health))
+}
+
+// describe names a release as a person would: revision, version, signers.
+func describe(r synchronizer.Release) string {
+	var parts []string
+	if r.Statement.Revision != "" {
+		parts = append(parts, plain(r.Statement.Revision))
+	}
+	if r.Statement.Version != "" {
+		parts = append(parts, "version "+plain(r.Statement.Version))
+	}
+	if len(parts) == 0 {
+		parts = append(parts, r.Ref.Digest.String())
+	}
+	if len(r.SignedBy) > 0 {
+		parts = append(parts, "signed by "+strings.Join(r.SignedBy, " and "))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// plain makes foreign text safe for a terminal: control characters and invalid
+// UTF-8 become "?", and 256 bytes are enough.
+func plain(s string) string {
+	if len(s) > 256 {
+		s = s[:256]
+	}
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// clip bounds a message and keeps it printable.
+func clip(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' {
+			return ' '
+		}
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
+	if len(s) <= maxMessage {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxMessage-3], "") + "..."
+}

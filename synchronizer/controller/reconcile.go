@@ -1,0 +1,172 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"sealift.dev/api/v1alpha1"
+	"sealift.dev/artifact"
+	"sealift.dev/synchronizer"
+)
+
+// finalizer keeps a deleted Delivery until its objects are pruned.
+const finalizer = "sealift.dev/prune"
+
+// Reconcile makes one pass for one Delivery and writes its status when it changed.
+func (r *reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	d, err := r.get(ctx, req.NamespacedName)
+	if apierrors.IsNotFound(err) {
+		r.forget(req.NamespacedName)
+		return ctrl.Result{}, nil
+	}
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if !d.DeletionTimestamp.IsZero() {
+		return r.finalize(ctx, d)
+	}
+	if d.Spec.Suspend {
+		return ctrl.Result{}, r.write(ctx, d, suspended(d))
+	}
+	if err := r.ensureFinalizer(ctx, d); err != nil {
+		return retryConflict(err)
+	}
+	return r.deliver(ctx, d)
+}
+
+func (r *reconciler) deliver(ctx context.Context, d *v1alpha1.Delivery) (ctrl.Result, error) {
+	begun := time.Now()
+	asked, err := r.convert(ctx, d)
+	if err != nil {
+		return retryConflict(r.report(ctx, d, asked, synchronizer.Outcome{Next: time.Minute}, err, begun))
+	}
+	r.owners.Store(asked.Owner(), client.ObjectKeyFromObject(d))
+	memory, err := r.remember(ctx, d, asked)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	outcome, err := r.synchronizer.Deliver(ctx, asked, memory)
+	if apierrors.IsConflict(err) && atBegin(err) || ctx.Err() != nil {
+		return retryConflict(err)
+	}
+	if errors.Is(err, artifact.ErrUnauthorized) {
+		r.secrets.Delete(client.ObjectKeyFromObject(d))
+	}
+	if err := r.report(ctx, d, asked, outcome, err, begun); err != nil {
+		return retryConflict(err)
+	}
+	if outcome.Quarantine {
+		return ctrl.Result{RequeueAfter: time.Millisecond}, nil
+	}
+	return ctrl.Result{RequeueAfter: outcome.Next}, nil
+}
+
+func atBegin(err error) bool {
+	var step *synchronizer.Error
+	return errors.As(err, &step) && step.Step == synchronizer.Begin
+}
+
+// retryConflict turns a lost race for the object into another pass.
+func retryConflict(err error) (ctrl.Result, error) {
+	if apierrors.IsConflict(err) {
+		return ctrl.Result{RequeueAfter: 50 * time.Millisecond}, nil
+	}
+	return ctrl.Result{}, err
+}
+
+// get reads a Delivery from the cache, or what was written to it last while the
+// cache is behind.
+func (r *reconciler) get(ctx context.Context, name types.NamespacedName) (*v1alpha1.Delivery, error) {
+	var d v1alpha1.Delivery
+	if err := r.client.Get(ctx, name, &d); err != nil {
+		return nil, err
+	}
+	last, written := r.latest.Load(name)
+	if written && version(last.(*v1alpha1.Delivery)) > version(&d) && last.(*v1alpha1.Delivery).UID == d.UID {
+		return last.(*v1alpha1.Delivery).DeepCopy(), nil
+	}
+	return &d, nil
+}
+
+// version is the resourceVersion; API servers hand them out as growing integers.
+func version(d *v1alpha1.Delivery) uint64 {
+	v, err := strconv.ParseUint(d.ResourceVersion, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return v
+}
+
+// write stores status when it differs from what d holds.
+func (r *reconciler) write(ctx context.Context, d *v1alpha1.Delivery, status v1alpha1.DeliveryStatus) error {
+	if equal(d.Status, status) {
+		return nil
+	}
+	changed := d.DeepCopy()
+	changed.Status = status
+	if err := r.client.Status().Update(ctx, changed); err != nil {
+		return err
+	}
+	r.latest.Store(client.ObjectKeyFromObject(d), changed.DeepCopy())
+	changed.DeepCopyInto(d)
+	return nil
+}
+
+func (r *reconciler) ensureFinalizer(ctx context.Context, d *v1alpha1.Delivery) error {
+	before := d.DeepCopy()
+	want := d.Spec.Prune == nil || *d.Spec.Prune
+	if want && !controllerutil.AddFinalizer(d, finalizer) || !want && !controllerutil.RemoveFinalizer(d, finalizer) {
+		return nil
+	}
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := r.client.Patch(ctx, d, patch); err != nil {
+		return err
+	}
+	r.latest.Store(client.ObjectKeyFromObject(d), d.DeepCopy())
+	return nil
+}
+
+// finalize prunes what a deleted Delivery owns, then lets it go.
+func (r *reconciler) finalize(ctx context.Context, d *v1alpha1.Delivery) (ctrl.Result, error) {
+	if !controllerutil.ContainsFinalizer(d, finalizer) {
+		return ctrl.Result{}, nil
+	}
+	if !d.Spec.Suspend {
+		r.owners.Store(ownedBy(d).Owner, client.ObjectKeyFromObject(d))
+		report, err := r.engine.DeleteAll(ctx, ownedBy(d))
+		if err != nil && !r.namespaceEnds(ctx, d.Namespace) {
+			r.events.Eventf(d, nil, corev1.EventTypeWarning, "PruneFailed", "Prune", "%s", clip(err.Error()))
+			return ctrl.Result{RequeueAfter: 10 * time.Second}, nil
+		}
+		if err == nil && len(report.Pending) > 0 {
+			return ctrl.Result{RequeueAfter: 5 * time.Second}, nil
+		}
+	}
+	before := d.DeepCopy()
+	controllerutil.RemoveFinalizer(d, finalizer)
+	return ctrl.Result{}, client.IgnoreNotFound(r.client.Patch(ctx, d, client.MergeFrom(before)))
+}
+
+// namespaceEnds says that the namespace goes, and with it the service account
+// that would prune: the namespace's own deletion takes the objects then.
+func (r *reconciler) namespaceEnds(ctx context.Context, name string) bool {
+	var ns corev1.Namespace
+	err := r.reader.Get(ctx, types.NamespacedName{Name: name}, &ns)
+	return apierrors.IsNotFound(err) || err == nil && !ns.DeletionTimestamp.IsZero()
+}
+
+func (r *reconciler) forget(name types.NamespacedName) {
+	r.latest.Delete(name)
+	r.accepted.Delete(name)
+	r.secrets.Delete(name)
+	r.synchronizer.Forget(name.Namespace, name.Name)
+}

@@ -1,0 +1,93 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"sealift.dev/api/v1alpha1"
+	"sealift.dev/synchronizer"
+	"sealift.dev/synchronizer/engine"
+)
+
+// recorder writes Kubernetes Events.
+type recorder interface {
+	Eventf(regarding, related runtime.Object, eventType, reason, action, note string, args ...any)
+}
+
+// report writes what a pass came to: the status when it changed, Events for what
+// a person wants to know, and one line in the log.
+func (r *reconciler) report(ctx context.Context, d *v1alpha1.Delivery, asked synchronizer.Delivery, out synchronizer.Outcome, err error, begun time.Time) error {
+	before := meta.FindStatusCondition(d.Status.Conditions, v1alpha1.ConditionReady)
+	status := after(d, asked, out, err)
+	now := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
+	if err := r.write(ctx, d, status); err != nil {
+		return fmt.Errorf("writing the status of %s/%s: %w", d.Namespace, d.Name, err)
+	}
+	r.announce(d, out)
+	if changed(before, now) && now.Status != metav1.ConditionUnknown {
+		kind := corev1.EventTypeNormal
+		if now.Status == metav1.ConditionFalse {
+			kind = corev1.EventTypeWarning
+		}
+		r.events.Eventf(d, nil, kind, now.Reason, "Deliver", "%s", now.Message)
+	}
+	r.log(ctx, d, out, now, changed(before, now), time.Since(begun))
+	return nil
+}
+
+func changed(before, now *metav1.Condition) bool {
+	return before == nil || before.Status != now.Status || before.Reason != now.Reason || before.Message != now.Message
+}
+
+// announce says what was done to objects: healed, taken over, pruned.
+func (r *reconciler) announce(d *v1alpha1.Delivery, out synchronizer.Outcome) {
+	for _, h := range out.Report.Healed {
+		r.events.Eventf(d, nil, corev1.EventTypeNormal, "DriftCorrected", "Heal", "%s",
+			clip(fmt.Sprintf("%s: %s; healed in %d ms", h.Ref, &h.Drift, h.Latency.Milliseconds())))
+	}
+	for ref, fields := range out.Report.Takeovers {
+		r.events.Eventf(d, nil, corev1.EventTypeNormal, "TakenOver", "Apply", "%s", clip(takeovers(ref, fields)))
+	}
+	for _, p := range out.Report.Pruned {
+		r.events.Eventf(d, nil, corev1.EventTypeNormal, "Pruned", "Prune", "%s is no longer in the release", clip(p.String()))
+	}
+}
+
+func takeovers(ref engine.ObjectRef, fields []engine.Takeover) string {
+	var parts []string
+	for _, f := range fields {
+		parts = append(parts, fmt.Sprintf("%s from %s", f.Field, f.Manager))
+	}
+	return fmt.Sprintf("%s: took over %s", ref, strings.Join(parts, ", "))
+}
+
+func (r *reconciler) log(ctx context.Context, d *v1alpha1.Delivery, out synchronizer.Outcome, now *metav1.Condition, changed bool, took time.Duration) {
+	report := out.Report
+	if !changed && len(report.Created)+len(report.Updated)+len(report.Healed)+len(report.Pruned) == 0 {
+		return
+	}
+	level := slog.LevelInfo
+	if now.Status == metav1.ConditionFalse {
+		level = slog.LevelWarn
+	}
+	attributes := []slog.Attr{
+		slog.String("delivery", d.Namespace+"/"+d.Name),
+		slog.String("ready", string(now.Status)),
+		slog.String("reason", now.Reason),
+		slog.String("message", now.Message),
+		slog.Int("created", len(report.Created)),
+		slog.Int("updated", len(report.Updated)),
+		slog.Int("healed", len(report.Healed)),
+		slog.Int("pruned", len(report.Pruned)),
+		slog.Duration("took", took.Round(time.Millisecond)),
+	}
+	r.options.Log.LogAttrs(ctx, level, "pass", attributes...)
+}

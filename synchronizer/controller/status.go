@@ -1,0 +1,172 @@
+package controller
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"sealift.dev/api/v1alpha1"
+	"sealift.dev/synchronizer"
+	"sealift.dev/verify"
+)
+
+const (
+	// maxMessage bounds condition messages, in bytes.
+	maxMessage = 1000
+	// maxDrifted is the CRD's bound on the list of drifted objects.
+	maxDrifted = 20
+	// patience is how long a release may be on its way before the status says
+	// what it waits for.
+	patience = 10 * time.Second
+)
+
+func equal(a, b v1alpha1.DeliveryStatus) bool { return equality.Semantic.DeepEqual(a, b) }
+
+// begun is the status before the first write of a pass.
+func begun(d *v1alpha1.Delivery, i synchronizer.Intent) v1alpha1.DeliveryStatus {
+	status := *d.Status.DeepCopy()
+	status.Accepted = acceptedOf(i.Accepted)
+	status.Kinds = toKinds(i.Kinds)
+	if status.Applied == nil || status.Applied.Digest != i.Release.Ref.Digest.String() {
+		release := releaseOf(i.Release)
+		release.Since = ptr.To(metav1.Now())
+		status.Attempted = &release
+	}
+	progressing(&status, d.Generation, deliveringMessage(i.Release))
+	return status
+}
+
+// after is the status that a pass leaves behind.
+func after(d *v1alpha1.Delivery, asked synchronizer.Delivery, out synchronizer.Outcome, err error) v1alpha1.DeliveryStatus {
+	status := *d.Status.DeepCopy()
+	status.LastHandledReconcileAt = asked.Requested
+	status.Drifted = bounded(out.Drifted)
+	if out.Running != nil {
+		status.Kinds = toKinds(out.Kinds)
+	}
+	wanted := out.Wanted != nil && out.Running != nil && out.Wanted.Ref == out.Running.Ref
+	switch {
+	case out.Quarantine:
+		status.Quarantined = &v1alpha1.Quarantine{Digest: out.Wanted.Ref.Digest.String(), Cause: clip(err.Error())}
+	case status.Quarantined != nil && out.Wanted != nil && out.Wanted.Ref.Digest.String() != status.Quarantined.Digest:
+		status.Quarantined = nil
+	}
+	switch {
+	case err != nil:
+		failed(&status, d, out, err)
+	case out.Healthy && wanted:
+		delivered(&status, d.Generation, *out.Running, out)
+	default:
+		progressing(&status, d.Generation, waitingMessage(asked, out))
+	}
+	return status
+}
+
+func delivered(status *v1alpha1.DeliveryStatus, generation int64, r synchronizer.Release, out synchronizer.Outcome) {
+	if status.Applied == nil || status.Applied.Digest != r.Ref.Digest.String() {
+		release := releaseOf(r)
+		release.Since = ptr.To(metav1.Now())
+		status.Applied = &release
+	}
+	status.Applied.SignedBy = r.SignedBy
+	status.Attempted = nil
+	status.Objects = &v1alpha1.ObjectCount{Total: out.Health.Total, Ready: out.Health.Ready}
+	message := fmt.Sprintf("%s: %d objects are ready", describe(r), out.Health.Total)
+	reason := "Delivered"
+	if len(out.Drifted) > 0 {
+		reason, message = "Drifted", fmt.Sprintf("%s; %d objects drifted and are left as they are", message, len(out.Drifted))
+	}
+	conclude(status, generation, metav1.ConditionTrue, reason, message, false)
+}
+
+func failed(status *v1alpha1.DeliveryStatus, d *v1alpha1.Delivery, out synchronizer.Outcome, err error) {
+	reason, stalled := reasonOf(d, err)
+	message := err.Error()
+	if out.Healthy && out.Running != nil {
+		message += "; still running " + describe(*out.Running)
+		status.Objects = &v1alpha1.ObjectCount{Total: out.Health.Total, Ready: out.Health.Ready}
+	}
+	var refusal *verify.Refusal
+	switch {
+	case out.Wanted != nil:
+		status.Attempted = attempted(status.Attempted, *out.Wanted)
+	case errors.As(err, &refusal):
+		status.Attempted = attempted(status.Attempted, synchronizer.Release{Ref: refusal.Ref})
+	}
+	if status.Attempted != nil && status.Applied != nil && status.Attempted.Digest == status.Applied.Digest {
+		status.Attempted = nil
+	}
+	conclude(status, d.Generation, metav1.ConditionFalse, reason, message, stalled)
+}
+
+// progressing leaves Ready Unknown until the release is there or has failed.
+func progressing(status *v1alpha1.DeliveryStatus, generation int64, message string) {
+	status.ObservedGeneration = generation
+	set(status, generation, v1alpha1.ConditionReady, metav1.ConditionUnknown, "Progressing", message)
+	set(status, generation, v1alpha1.ConditionReconciling, metav1.ConditionTrue, "Progressing", message)
+	meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionStalled)
+}
+
+func conclude(status *v1alpha1.DeliveryStatus, generation int64, ready metav1.ConditionStatus, reason, message string, stalled bool) {
+	status.ObservedGeneration = generation
+	set(status, generation, v1alpha1.ConditionReady, ready, reason, message)
+	meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionReconciling)
+	meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionStalled)
+	if stalled {
+		set(status, generation, v1alpha1.ConditionStalled, metav1.ConditionTrue, reason, message)
+	}
+}
+
+func set(status *v1alpha1.DeliveryStatus, generation int64, kind string, value metav1.ConditionStatus, reason, message string) {
+	meta.SetStatusCondition(&status.Conditions, metav1.Condition{
+		Type: kind, Status: value, ObservedGeneration: generation, Reason: reason, Message: clip(message),
+	})
+}
+
+func suspended(d *v1alpha1.Delivery) v1alpha1.DeliveryStatus {
+	status := *d.Status.DeepCopy()
+	conclude(&status, d.Generation, metav1.ConditionFalse, "Suspended", "suspended; hint: set spec.suspend to false", false)
+	return status
+}
+
+// attempted keeps since when a release has been on its way.
+func attempted(before *v1alpha1.Release, r synchronizer.Release) *v1alpha1.Release {
+	if before != nil && before.Digest == r.Ref.Digest.String() {
+		return before
+	}
+	release := releaseOf(r)
+	return &release
+}
+
+func releaseOf(r synchronizer.Release) v1alpha1.Release {
+	return v1alpha1.Release{
+		Digest:   r.Ref.Digest.String(),
+		Revision: plain(r.Statement.Revision),
+		Version:  plain(r.Statement.Version),
+		SignedBy: slices.Clone(r.SignedBy),
+	}
+}
+
+func acceptedOf(w synchronizer.Watermark) *v1alpha1.Watermark {
+	return &v1alpha1.Watermark{
+		Repository: w.Repository,
+		Epoch:      w.Epoch,
+		Sequence:   w.Sequence,
+		Digest:     w.Digest.String(),
+		Revision:   plain(w.Revision),
+	}
+}
+
+func bounded(drifted []string) []string {
+	if len(drifted) > maxDrifted {
+		rest := len(drifted) - maxDrifted + 1
+		return append(slices.Clone(drifted[:maxDrifted-1]), fmt.Sprintf("and %d more", rest))
+	}
+	return drifted
+}

@@ -1,0 +1,126 @@
+// Package synchronizer turns a verified release into a running cluster, and
+// keeps it so: resolve, verify, pull, plan, preflight, apply, wait, prune.
+package synchronizer
+
+import (
+	"context"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"sealift.dev/artifact"
+	"sealift.dev/synchronizer/engine"
+	"sealift.dev/verify"
+)
+
+// Delivery is what one Delivery asks for, with its policies resolved.
+type Delivery struct {
+	Namespace, Name string
+	Source          Source
+	// Environment is a folder of the release; "." is its root.
+	Environment string
+	// Policies must all pass; an empty list lets nothing in.
+	Policies []verify.NamedPolicy
+	// User is impersonated for every write.
+	User string
+	// Interval is the time between two questions to the registry.
+	Interval time.Duration
+	// Timeout is how long a release may take to become healthy.
+	Timeout time.Duration
+	// Prune deletes what the release no longer holds; PruneProtected also
+	// Namespaces, CRDs and volumes.
+	Prune, PruneProtected bool
+	// Correct heals drift; false reports it.
+	Correct bool
+	// Rollback returns to the last good release when a new one fails.
+	Rollback bool
+	// Requested asks the registry now; a new value is a new request.
+	Requested string
+}
+
+// Key is NAMESPACE/NAME.
+func (d Delivery) Key() string { return d.Namespace + "/" + d.Name }
+
+// Owner is the ownership label's value on everything this Delivery applies.
+func (d Delivery) Owner() engine.Owner { return engine.OwnerOf(d.Namespace, d.Name) }
+
+// Source names a release. Exactly one of Tag, Semver and Digest is set.
+type Source struct {
+	Repository  artifact.Repository
+	Tag, Semver string
+	Digest      digest.Digest
+	// DockerConfig is the content of a pull secret; nil is anonymous.
+	DockerConfig []byte
+	// Insecure speaks plain HTTP.
+	Insecure bool
+}
+
+// State is what outlives the process. The zero State is a new Delivery's.
+type State struct {
+	// Accepted is the highest release accepted from the source's repository.
+	Accepted Watermark
+	// Applied is the last release that was applied in full and became healthy.
+	Applied digest.Digest
+	// Attempted is the release of which something was written, and since when;
+	// empty once it is the applied one.
+	Attempted digest.Digest
+	Since     time.Time
+	// Quarantined failed and is not tried again; Cause says why.
+	Quarantined digest.Digest
+	Cause       string
+	// Kinds are the kinds of which objects may exist.
+	Kinds []schema.GroupKind
+}
+
+// Intent is saved before the first write, so that a crash leaves no orphan and
+// nothing older is accepted after it.
+type Intent struct {
+	Release  Release
+	Accepted Watermark
+	Kinds    []schema.GroupKind
+}
+
+// Memory keeps a Delivery's state across passes and processes.
+type Memory interface {
+	State() State
+	// Begin saves i; the pass ends without a write when it fails.
+	Begin(ctx context.Context, i Intent) error
+}
+
+// Release identifies a verified release.
+type Release struct {
+	Ref       artifact.Ref
+	Statement artifact.Statement
+	// SignedBy names the authorities whose signatures counted.
+	SignedBy []string
+	// Findings are what policies in audit mode would have refused.
+	Findings []string
+}
+
+// Outcome is what a pass found and did.
+type Outcome struct {
+	// Wanted is the release that the source names; nil when it could not be had.
+	Wanted *Release
+	// Running is the release that the cluster is kept at; nil when there is none.
+	Running *Release
+	// Healthy says that Running is applied in full, healthy and pruned.
+	Healthy bool
+	// Deadline is when an unhealthy release has failed; zero when none is awaited.
+	Deadline time.Time
+	// Waited is how long Running has not been healthy.
+	Waited time.Duration
+	Health engine.Health
+	Report engine.Report
+	// NextCheck is when contested drift may be corrected; zero when there is none.
+	NextCheck time.Time
+	// Drifted lists drift that is reported, not corrected.
+	Drifted []string
+	// Kinds are the kinds of which objects may exist after this pass.
+	Kinds []schema.GroupKind
+	// Quarantine asks for Wanted to be quarantined; the next pass goes back to
+	// the last good release.
+	Quarantine bool
+	// Next is when the next pass is due at the latest.
+	Next time.Duration
+}

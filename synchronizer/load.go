@@ -1,0 +1,150 @@
+package synchronizer
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"path"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"sealift.dev/artifact"
+	"sealift.dev/internal/objects"
+	"sealift.dev/verify"
+)
+
+// loaded is a release that was verified, pulled and decoded.
+type loaded struct {
+	release     Release
+	environment string
+	policies    [sha256.Size]byte
+	objects     []*unstructured.Unstructured
+}
+
+// want loads the release that the source names, and the watermark it raises.
+func (s *Synchronizer) want(ctx context.Context, d Delivery, memo *memo, state State) (*loaded, Watermark, error) {
+	ref, err := s.resolve(ctx, d, memo)
+	if err != nil {
+		return nil, Watermark{}, at(Resolve, err)
+	}
+	l, err := s.load(ctx, d, ref, memo.wanted)
+	if err != nil {
+		return nil, Watermark{}, err
+	}
+	memo.wanted = l
+	watermark, err := accept(state.Accepted, watermarkOf(ref, l.release.Statement), d.Source.Digest != "")
+	if err != nil {
+		return l, watermark, at(Accept, err)
+	}
+	if state.Quarantined == ref.Digest {
+		return l, watermark, at(Accept, &QuarantineError{Release: l.release, Cause: state.Cause})
+	}
+	return l, watermark, nil
+}
+
+// QuarantineError is a release that failed before and is not tried again.
+type QuarantineError struct {
+	Release Release
+	Cause   string
+}
+
+func (e *QuarantineError) Error() string {
+	return fmt.Sprintf("release %s failed and was rolled back: %s; hint: publish a newer release, or set the annotation sealift.dev/requestedAt to try again", e.Release.Ref.Digest, e.Cause)
+}
+
+// lastGood loads the release that was applied last, by its digest; it is
+// verified like any other. It is nil when there is none, or when it is wanted.
+func (s *Synchronizer) lastGood(ctx context.Context, d Delivery, memo *memo, state State, wanted *loaded) (*loaded, error) {
+	if state.Applied == "" || wanted != nil && wanted.release.Ref.Digest == state.Applied {
+		return nil, nil
+	}
+	l, err := s.load(ctx, d, d.Source.Repository.At(state.Applied), memo.good)
+	if err != nil {
+		return nil, err
+	}
+	memo.good = l
+	return l, nil
+}
+
+// load verifies, pulls and decodes the release at ref, unless before says that
+// the same was done under the same policies.
+func (s *Synchronizer) load(ctx context.Context, d Delivery, ref artifact.Ref, before *loaded) (*loaded, error) {
+	policies := fingerprint(d.Policies)
+	if before != nil && before.release.Ref == ref && before.environment == d.Environment && before.policies == policies {
+		return before, nil
+	}
+	registry, err := s.registry(d.Source)
+	if err != nil {
+		return nil, at(Verify, err)
+	}
+	verified, err := verify.Release(ctx, registry, ref, d.Policies, verify.Claim{Namespace: d.Namespace})
+	if err != nil {
+		return nil, at(Verify, err)
+	}
+	files, err := pull(ctx, registry, verified)
+	if err != nil {
+		return nil, at(Pull, err)
+	}
+	decoded, err := decode(files, d.Environment)
+	if err != nil {
+		return nil, at(Decode, fmt.Errorf("release %s: %w", ref, err))
+	}
+	return &loaded{release: releaseOf(verified), environment: d.Environment, policies: policies, objects: decoded}, nil
+}
+
+// pull fetches and unpacks a release. It takes a Verified, so that nothing
+// unverified is unpacked.
+func pull(ctx context.Context, registry *artifact.Registry, v verify.Verified) ([]objects.File, error) {
+	release, err := registry.Fetch(ctx, v.Ref(), artifact.DefaultLimits())
+	if err != nil {
+		return nil, err
+	}
+	return release.Files, nil
+}
+
+// decode reads the objects in one folder of a release.
+func decode(files []objects.File, environment string) ([]*unstructured.Unstructured, error) {
+	folder := path.Clean(environment)
+	var chosen []objects.File
+	for _, f := range files {
+		if inside(folder, f.Path) && isManifest(f.Path) {
+			chosen = append(chosen, f)
+		}
+	}
+	if len(chosen) == 0 {
+		return nil, fmt.Errorf("%w: %q holds no YAML; hint: set spec.environment to a folder of the release", ErrNoEnvironment, environment)
+	}
+	decoded, err := objects.Decode(chosen, objects.DefaultLimits())
+	if err == nil && len(decoded) == 0 {
+		return nil, fmt.Errorf("%w: %q holds no objects", ErrNoEnvironment, environment)
+	}
+	return decoded, err
+}
+
+func inside(folder, file string) bool {
+	return folder == "." || strings.HasPrefix(file, folder+"/")
+}
+
+func isManifest(name string) bool {
+	switch path.Ext(name) {
+	case ".yaml", ".yml", ".json":
+		return true
+	}
+	return false
+}
+
+func releaseOf(v verify.Verified) Release {
+	r := Release{Ref: v.Ref(), Statement: v.Statement(), Findings: v.Findings()}
+	for _, signer := range v.Signers() {
+		r.SignedBy = append(r.SignedBy, signer.Authority)
+	}
+	return r
+}
+
+// fingerprint tells one set of plain values from another.
+func fingerprint(values ...any) [sha256.Size]byte {
+	encoded, _ := json.Marshal(values) // plain data: it always encodes
+	return sha256.Sum256(encoded)
+}

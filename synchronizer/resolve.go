@@ -1,0 +1,121 @@
+package synchronizer
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"time"
+
+	"github.com/Masterminds/semver/v3"
+
+	"sealift.dev/artifact"
+)
+
+// maxTags bounds the tag list that a semver source may need.
+const maxTags = 20_000
+
+// resolution is the last answer of the registry.
+type resolution struct {
+	source    string
+	requested string
+	ref       artifact.Ref
+	next      time.Time
+}
+
+// resolve names the digest that the source stands for, asking the registry once
+// an interval, when the source changes, or on request.
+func (s *Synchronizer) resolve(ctx context.Context, d Delivery, memo *memo) (artifact.Ref, error) {
+	if d.Source.Digest != "" {
+		memo.resolved.next = time.Now().Add(jitter(d.Interval))
+		return d.Source.Repository.At(d.Source.Digest), nil
+	}
+	last := memo.resolved
+	source := fmt.Sprintf("%s %s %s", d.Source.Repository, d.Source.Tag, d.Source.Semver)
+	fresh := last.source == source && last.requested == d.Requested && time.Now().Before(last.next)
+	if fresh && last.ref.Digest != "" {
+		return last.ref, nil
+	}
+	ref, err := s.ask(ctx, d.Source)
+	if err != nil {
+		return artifact.Ref{}, err
+	}
+	memo.resolved = resolution{source: source, requested: d.Requested, ref: ref, next: time.Now().Add(jitter(d.Interval))}
+	return ref, nil
+}
+
+func (s *Synchronizer) ask(ctx context.Context, source Source) (artifact.Ref, error) {
+	registry, err := s.registry(source)
+	if err != nil {
+		return artifact.Ref{}, err
+	}
+	if source.Semver == "" {
+		return registry.Resolve(ctx, source.Repository, source.Tag)
+	}
+	tags, err := registry.Tags(ctx, source.Repository, maxTags)
+	if err != nil {
+		return artifact.Ref{}, err
+	}
+	tag, err := highest(tags, source.Semver)
+	if err != nil {
+		return artifact.Ref{}, fmt.Errorf("choosing a version of %s: %w", source.Repository, err)
+	}
+	return registry.Resolve(ctx, source.Repository, tag)
+}
+
+// highest is the tag with the highest version in a range. Tags that are no
+// versions are passed over.
+func highest(tags []string, rng string) (string, error) {
+	constraint, err := semver.NewConstraint(rng)
+	if err != nil {
+		return "", fmt.Errorf("range %q: %w", rng, err)
+	}
+	var best *semver.Version
+	for _, tag := range tags {
+		v, err := semver.StrictNewVersion(trimV(tag))
+		if err != nil || !constraint.Check(v) {
+			continue
+		}
+		if best == nil || best.LessThan(v) {
+			best = v
+			rng = tag
+		}
+	}
+	if best == nil {
+		return "", fmt.Errorf("none of %d tags is in the range %q: %w", len(tags), rng, artifact.ErrNotFound)
+	}
+	return rng, nil
+}
+
+func trimV(tag string) string {
+	if len(tag) > 1 && tag[0] == 'v' {
+		return tag[1:]
+	}
+	return tag
+}
+
+// access is what tells one registry client from another.
+type access struct {
+	insecure bool
+	secret   [sha256.Size]byte
+}
+
+// registry is the client for a source; sources with the same credentials share one.
+func (s *Synchronizer) registry(source Source) (*artifact.Registry, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := access{insecure: source.Insecure, secret: sha256.Sum256(source.DockerConfig)}
+	if s.registries[key] != nil {
+		return s.registries[key], nil
+	}
+	options := s.options
+	options.PlainHTTP = source.Insecure
+	if source.DockerConfig != nil {
+		credentials, err := artifact.DockerConfigCredentials(source.DockerConfig)
+		if err != nil {
+			return nil, fmt.Errorf("reading the pull secret: %w", err)
+		}
+		options.Credentials = credentials
+	}
+	s.registries[key] = artifact.NewRegistry(options)
+	return s.registries[key], nil
+}

@@ -1,0 +1,160 @@
+package synchronizer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"sealift.dev/synchronizer/engine"
+)
+
+var (
+	// ErrNoEnvironment is an environment that the release does not hold.
+	ErrNoEnvironment = errors.New("no such environment")
+	// ErrUnhealthy is a release that did not become healthy in time.
+	ErrUnhealthy = errors.New("not healthy in time")
+)
+
+// settle brings the cluster to l and keeps it there: plan, preflight, apply,
+// wait, prune. A nil watermark stands for a release that was accepted before.
+func (s *Synchronizer) settle(ctx context.Context, d Delivery, l *loaded, watermark *Watermark, memo *memo, m Memory, out *Outcome) error {
+	target := s.target(d, l, m.State())
+	plan, err := s.engine.Plan(ctx, target)
+	if err != nil {
+		return at(Plan, err)
+	}
+	if err := s.engine.Preflight(ctx, plan); err != nil {
+		return at(Preflight, err)
+	}
+	out.NextCheck, out.Drifted = plan.NextCheck, drifted(plan)
+	if err := begin(ctx, l, watermark, plan, m); err != nil {
+		return at(Begin, err)
+	}
+	out.Running, out.Kinds = &l.release, plan.Kinds()
+	out.Report, err = s.engine.Apply(ctx, plan)
+	if err != nil {
+		return failed(d, l, m.State(), out, at(Apply, err))
+	}
+	if err := s.wait(ctx, d, target, memo, m.State(), out); err != nil || out.Health.Ready < out.Health.Total {
+		return failed(d, l, m.State(), out, at(Wait, err))
+	}
+	pruned, err := s.engine.Prune(ctx, plan)
+	out.Report.Pruned, out.Report.Kept = pruned.Pruned, pruned.Kept
+	if err != nil {
+		return at(Prune, err)
+	}
+	out.Kinds = s.engine.Remaining(plan)
+	out.Healthy = true
+	return nil
+}
+
+func (s *Synchronizer) target(d Delivery, l *loaded, state State) engine.Target {
+	return engine.Target{
+		Owner:          d.Owner(),
+		User:           d.User,
+		Namespace:      d.Namespace,
+		Objects:        l.objects,
+		Kinds:          state.Kinds,
+		Prune:          d.Prune,
+		PruneProtected: d.PruneProtected,
+		Correct:        d.Correct,
+		Settled:        l.release.Ref.Digest == state.Applied,
+	}
+}
+
+// begin saves the intent when this pass brings a new release or new kinds.
+func begin(ctx context.Context, l *loaded, watermark *Watermark, plan *engine.Plan, m Memory) error {
+	state := m.State()
+	intent := Intent{Release: l.release, Accepted: state.Accepted, Kinds: plan.Kinds()}
+	if watermark != nil {
+		intent.Accepted = *watermark
+	}
+	digest := l.release.Ref.Digest
+	known := digest == state.Applied || digest == state.Attempted
+	newKind := func(kind schema.GroupKind) bool { return !slices.Contains(state.Kinds, kind) }
+	if known && intent.Accepted == state.Accepted && !slices.ContainsFunc(intent.Kinds, newKind) {
+		return nil
+	}
+	return m.Begin(ctx, intent)
+}
+
+// wait looks at the objects' health once; events bring the next pass.
+func (s *Synchronizer) wait(ctx context.Context, d Delivery, target engine.Target, memo *memo, state State, out *Outcome) error {
+	health, err := s.engine.Health(ctx, target)
+	if err != nil {
+		return err
+	}
+	out.Health = health
+	if health.Ready == health.Total {
+		memo.unhealthy.since = time.Time{}
+		return nil
+	}
+	if memo.unhealthy.since.IsZero() || memo.unhealthy.release != out.Running.Ref {
+		memo.unhealthy.release, memo.unhealthy.since = out.Running.Ref, time.Now()
+	}
+	since := memo.unhealthy.since
+	if state.Attempted == out.Running.Ref.Digest {
+		since = state.Since
+	}
+	out.Waited = time.Since(since)
+	deadline := since.Add(d.Timeout)
+	if time.Now().Before(deadline) {
+		out.Deadline = deadline
+		return nil
+	}
+	return fmt.Errorf("%w: %d of %d objects are ready after %s: %s", ErrUnhealthy, health.Ready, health.Total, d.Timeout, Unhealthy(health))
+}
+
+// failed asks for a rollback when a new release failed and there is one to go
+// back to.
+func failed(d Delivery, l *loaded, state State, out *Outcome, err error) error {
+	if err == nil {
+		return nil
+	}
+	digest := l.release.Ref.Digest
+	out.Quarantine = d.Rollback && state.Applied != "" && state.Applied != digest && state.Attempted == digest
+	return err
+}
+
+// keepsWanted says that the cluster stays at the wanted release: it is on its
+// way, or failed after the first write.
+func keepsWanted(err error) bool {
+	var step *Error
+	if !errors.As(err, &step) {
+		return err == nil
+	}
+	return step.Step == Apply || step.Step == Wait || step.Step == Prune
+}
+
+// drifted says what differs from the release and stays so: because drift is only
+// reported, or because someone undoes every correction.
+func drifted(plan *engine.Plan) []string {
+	var found []string
+	for _, step := range plan.Steps {
+		switch step.Action {
+		case engine.Drifted:
+			found = append(found, fmt.Sprintf("%s: %s", step.Ref, step.Drift))
+		case engine.Contested:
+			found = append(found, fmt.Sprintf("%s: contested, %s", step.Ref, step.Drift))
+		}
+	}
+	return found
+}
+
+// Unhealthy names the first objects that are not ready, and why.
+func Unhealthy(h engine.Health) string {
+	const most = 3
+	var named []string
+	for _, o := range h.Unhealthy[:min(most, len(h.Unhealthy))] {
+		named = append(named, fmt.Sprintf("%s is %s: %s", o.Ref, o.Status, o.Message))
+	}
+	if more := h.Total - h.Ready - len(named); more > 0 {
+		named = append(named, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(named, "; ")
+}

@@ -1,0 +1,189 @@
+package synchronizer
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"sealift.dev/artifact"
+	"sealift.dev/synchronizer/engine"
+)
+
+// Step is a step of a pass; errors carry the one that failed.
+type Step string
+
+// The steps of a pass, in order.
+const (
+	Resolve   Step = "resolve"
+	Verify    Step = "verify"
+	Accept    Step = "accept"
+	Pull      Step = "pull"
+	Decode    Step = "decode"
+	Plan      Step = "plan"
+	Preflight Step = "preflight"
+	Begin     Step = "begin"
+	Apply     Step = "apply"
+	Wait      Step = "wait"
+	Prune     Step = "prune"
+)
+
+// Error is a failed step of a pass.
+type Error struct {
+	Step Step
+	Err  error
+}
+
+func (e *Error) Error() string { return e.Err.Error() }
+func (e *Error) Unwrap() error { return e.Err }
+
+func at(step Step, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Error{Step: step, Err: err}
+}
+
+// Synchronizer delivers releases to one cluster. It remembers what it resolved,
+// verified and decoded; losing that costs time, never correctness.
+type Synchronizer struct {
+	engine  *engine.Engine
+	options artifact.Options
+
+	mu         sync.Mutex
+	deliveries map[string]*memo
+	registries map[access]*artifact.Registry
+}
+
+// New returns a Synchronizer that reads with options, whose credentials are
+// each source's own.
+func New(e *engine.Engine, options artifact.Options) *Synchronizer {
+	return &Synchronizer{
+		engine:     e,
+		options:    options,
+		deliveries: map[string]*memo{},
+		registries: map[access]*artifact.Registry{},
+	}
+}
+
+// memo is what the process remembers of a Delivery between passes. Passes of
+// one Delivery never overlap.
+type memo struct {
+	resolved resolution
+	wanted   *loaded
+	good     *loaded
+	refused  refusal
+	failures int
+	// unhealthy is since when a release has not been healthy.
+	unhealthy struct {
+		release artifact.Ref
+		since   time.Time
+	}
+}
+
+// refusal is a wanted release that did not get as far as a write. It is not
+// tried again before its time, however many events bring a pass.
+type refusal struct {
+	asked  [sha256.Size]byte
+	wanted *loaded
+	err    error
+}
+
+// Deliver makes one pass: it brings the release that the source names into the
+// cluster, or keeps the last good one there and says why.
+func (s *Synchronizer) Deliver(ctx context.Context, d Delivery, m Memory) (Outcome, error) {
+	memo := s.memo(d)
+	out := Outcome{Kinds: m.State().Kinds}
+
+	wanted, err := s.deliverWanted(ctx, d, memo, m, &out)
+	if wanted != nil {
+		out.Wanted = &wanted.release
+	}
+	if keepsWanted(err) {
+		return finish(d, memo, out, err), err
+	}
+	good, lost := s.lastGood(ctx, d, memo, m.State(), wanted)
+	if lost == nil && good != nil {
+		if kept := s.settle(ctx, d, good, nil, memo, m, &out); kept != nil {
+			err = fmt.Errorf("%w; keeping the last good release: %w", err, kept)
+		}
+	}
+	return finish(d, memo, out, err), err
+}
+
+// deliverWanted brings in the release that the source names.
+func (s *Synchronizer) deliverWanted(ctx context.Context, d Delivery, memo *memo, m Memory, out *Outcome) (*loaded, error) {
+	asked := fingerprint(d, m.State().Quarantined)
+	if r := memo.refused; r.err != nil && r.asked == asked && time.Now().Before(memo.resolved.next) {
+		return r.wanted, r.err
+	}
+	memo.refused = refusal{}
+	wanted, watermark, err := s.want(ctx, d, memo, m.State())
+	if err == nil {
+		err = s.settle(ctx, d, wanted, &watermark, memo, m, out)
+	}
+	if !keepsWanted(err) {
+		memo.refused = refusal{asked: asked, wanted: wanted, err: err}
+	}
+	return wanted, err
+}
+
+// Forget drops what is remembered of a Delivery that is gone.
+func (s *Synchronizer) Forget(namespace, name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := Delivery{Namespace: namespace, Name: name}
+	delete(s.deliveries, d.Key())
+	s.engine.Release(d.Owner())
+}
+
+func (s *Synchronizer) memo(d Delivery) *memo {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.deliveries[d.Key()] == nil {
+		s.deliveries[d.Key()] = &memo{}
+	}
+	return s.deliveries[d.Key()]
+}
+
+// finish says when the next pass is due: at the interval, sooner after a failure
+// or when a deadline comes first.
+func finish(d Delivery, memo *memo, out Outcome, err error) Outcome {
+	next := time.Until(memo.resolved.next)
+	switch {
+	case err == nil:
+		memo.failures = 0
+	case next <= 0 || memo.failures == 0:
+		memo.failures++
+		next = min(d.Interval, jitter(backoff(memo.failures)))
+		memo.resolved.next = time.Now().Add(next)
+	}
+	if !out.Deadline.IsZero() {
+		next = min(next, time.Until(out.Deadline), patience)
+	}
+	if !out.NextCheck.IsZero() {
+		next = min(next, time.Until(out.NextCheck))
+	}
+	out.Next = max(next, 10*time.Millisecond)
+	return out
+}
+
+const (
+	firstRetry = 2 * time.Second
+	lastRetry  = 5 * time.Minute
+	// patience bounds the time between two looks at what is not healthy yet, so
+	// that the status can say what is awaited; events bring the other looks.
+	patience = 10 * time.Second
+)
+
+// backoff doubles from two seconds to five minutes.
+func backoff(failures int) time.Duration {
+	return min(lastRetry, firstRetry<<min(failures-1, 10))
+}
+
+// jitter spreads d over 90 to 110 percent.
+func jitter(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64()))
+}
