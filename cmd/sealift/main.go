@@ -24,5 +24,9 @@ func run(args []string, s streams) int {
 	if err != nil {
 		fmt.Fprintf(s.Err, "sealift: %s\n", printable(err.Error()))
 	}
-	return exitCode(err)
+	code := exitCode(err)
+	if code == exitUsage {
+		fmt.Fprintln(s.Err, `hint: "sealift COMMAND --help" lists the flags, with examples`)
+	}
+	return code
 }

@@ -51,6 +51,13 @@ type usageError struct{ error }
 
 func usage(err error) error { return usageError{err} }
 
+// Exit codes.
+const (
+	exitError     = 1
+	exitUsage     = 2
+	exitUntrusted = 3
+)
+
 // exitCode is the one table from errors to exit codes.
 func exitCode(err error) int {
 	var refusal *verify.Refusal
@@ -59,11 +66,11 @@ func exitCode(err error) int {
 	case err == nil:
 		return 0
 	case errors.As(err, &misuse) || strings.HasPrefix(err.Error(), "unknown command"):
-		return 2
+		return exitUsage
 	case errors.As(err, &refusal) && refusal.Reason != verify.Unavailable:
-		return 3
+		return exitUntrusted
 	}
-	return 1
+	return exitError
 }
 
 // noArgs and oneArg make a wrong number of arguments a usage error.

@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -64,7 +65,11 @@ func Run(ctx context.Context, o Options) error {
 	}
 	r.engine = e
 	r.synchronizer = synchronizer.New(e, artifact.Options{Transport: o.Transport, UserAgent: o.UserAgent})
-	if err := manager.Add(leaderOnly(e.Run)); err != nil {
+	serve := func(ctx context.Context) error {
+		o.Log.Info("serving deliveries", "cluster", o.Config.Host, "namespace", o.Namespace)
+		return e.Run(ctx)
+	}
+	if err := manager.Add(leaderOnly(serve)); err != nil {
 		return fmt.Errorf("starting the watches: %w", err)
 	}
 	if err := r.register(manager); err != nil {
@@ -74,7 +79,9 @@ func Run(ctx context.Context, o Options) error {
 }
 
 func newManager(o Options) (manager.Manager, error) {
-	ctrl.SetLogger(logr.FromSlogHandler(o.Log.Handler()))
+	library := logr.FromSlogHandler(quiet{o.Log.Handler()})
+	ctrl.SetLogger(library)
+	klog.SetLogger(library)
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, corev1.AddToScheme} {
 		if err := add(scheme); err != nil {
@@ -85,7 +92,7 @@ func newManager(o Options) (manager.Manager, error) {
 	config.QPS = -1 // the API server's priority and fairness is the limit
 	m, err := ctrl.NewManager(config, manager.Options{
 		Scheme:                        scheme,
-		Logger:                        logr.FromSlogHandler(o.Log.Handler()),
+		Logger:                        library,
 		Metrics:                       server.Options{BindAddress: "0"},
 		HealthProbeBindAddress:        o.ProbeAddress,
 		LeaderElection:                o.LeaderElect,
@@ -102,6 +109,16 @@ func newManager(o Options) (manager.Manager, error) {
 	}
 	return m, m.AddReadyzCheck("ping", healthz.Ping)
 }
+
+// quiet keeps the libraries' everyday news out of the log.
+type quiet struct{ slog.Handler }
+
+func (q quiet) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn && q.Handler.Enabled(ctx, level)
+}
+
+func (q quiet) WithAttrs(attrs []slog.Attr) slog.Handler { return quiet{q.Handler.WithAttrs(attrs)} }
+func (q quiet) WithGroup(name string) slog.Handler       { return quiet{q.Handler.WithGroup(name)} }
 
 // leaderOnly runs once this process leads.
 type leaderOnly func(context.Context) error

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"sealift.dev/internal/objects"
+	"sealift.dev/internal/render"
+	"sealift.dev/manifests"
+	"sealift.dev/synchronizer/engine"
+)
+
+type installOptions struct {
+	cluster    clusterFlags
+	components []string
+	image      string
+	export     bool
+	timeout    time.Duration
+}
+
+func newInstallCommand(s streams) *cobra.Command {
+	var o installOptions
+	cmd := &cobra.Command{
+		Use:   "install",
+		Short: "Install the synchronizer in a cluster, or print its manifests",
+		Long: `Install the custom resource definitions, the rights and the Deployment of the
+synchronizer. Installing again updates what is there.
+
+Components are crds, rbac (the namespace, service account and rights), sync (the
+Deployment) and automate (the automator's Deployment, which is not installed
+unless it is named: it needs a repository).`,
+		Example: `  # Look at what would be installed
+  sealift install --image registry.example.com/sealift:1.0.0 --export
+
+  # Install it in the cluster of a kubeconfig context
+  sealift install --image registry.example.com/sealift:1.0.0 --context staging
+
+  # Only the definitions, for a synchronizer that runs elsewhere
+  sealift install --components crds`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), s) },
+	}
+	flags := cmd.Flags()
+	o.cluster.register(flags, "namespace to install into (default "+defaultNamespace+")")
+	flags.StringSliceVar(&o.components, "components", []string{"crds", "rbac", "sync"}, "what to install: crds, rbac, sync, automate")
+	flags.StringVar(&o.image, "image", "", "image that holds sealift at its entrypoint; needed by sync and automate")
+	flags.BoolVar(&o.export, "export", false, "print the manifests instead of applying them")
+	flags.DurationVar(&o.timeout, "timeout", time.Minute, "how long applying may take")
+	return cmd
+}
+
+func (o *installOptions) run(ctx context.Context, s streams) error {
+	wanted, err := o.render()
+	if err != nil {
+		return err
+	}
+	if o.export {
+		encoded, err := objects.Encode(wanted)
+		if err != nil {
+			return err
+		}
+		_, err = s.Out.Write(encoded)
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	return o.apply(ctx, s, wanted)
+}
+
+// render builds the components with the image and namespace that were asked for.
+func (o *installOptions) render() ([]*unstructured.Unstructured, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	var files []objects.File
+	err := fs.WalkDir(manifests.Files, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		data, err := manifests.Files.ReadFile(path)
+		files = append(files, objects.File{Path: path, Data: data})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	files = append(files, objects.File{Path: "install/kustomization.yaml", Data: []byte(o.kustomization())})
+	wanted, err := render.Render(files, "install")
+	if err != nil {
+		return nil, fmt.Errorf("rendering the manifests: %w", err)
+	}
+	o.setImage(wanted)
+	return wanted, nil
+}
+
+func (o *installOptions) check() error {
+	if len(o.components) == 0 {
+		return usage(errors.New("--components names nothing to install"))
+	}
+	for _, component := range o.components {
+		switch component {
+		case "crds", "rbac":
+		case "sync", "automate":
+			if o.image == "" {
+				return usage(fmt.Errorf("component %s needs --image; hint: an image whose entrypoint is the sealift binary", component))
+			}
+		default:
+			return usage(fmt.Errorf("--components: %q is none of crds, rbac, sync, automate", component))
+		}
+	}
+	return nil
+}
+
+func (o *installOptions) namespace() string {
+	return cmp.Or(o.cluster.namespace, defaultNamespace)
+}
+
+func (o *installOptions) kustomization() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: %q\nresources:\n", o.namespace())
+	for _, component := range o.components {
+		fmt.Fprintf(&b, "  - ../%s\n", component)
+	}
+	return b.String()
+}
+
+// setImage replaces the placeholder in the Deployments.
+func (o *installOptions) setImage(wanted []*unstructured.Unstructured) {
+	for _, object := range wanted {
+		containers, _, _ := unstructured.NestedSlice(object.Object, "spec", "template", "spec", "containers")
+		for _, c := range containers {
+			if container, ok := c.(map[string]any); ok && container["name"] == "sealift" {
+				container["image"] = o.image
+			}
+		}
+		if containers != nil {
+			_ = unstructured.SetNestedSlice(object.Object, containers, "spec", "template", "spec", "containers")
+		}
+	}
+}
+
+// apply uses the synchronizer's own engine, so that installing is checked, staged
+// and repeatable like a delivery.
+func (o *installOptions) apply(ctx context.Context, s streams, wanted []*unstructured.Unstructured) error {
+	config, err := o.cluster.connect()
+	if err != nil {
+		return err
+	}
+	e, err := engine.New(config, func(engine.Owner) {})
+	if err != nil {
+		return fmt.Errorf("connecting to the cluster: %w", err)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	go e.Run(ctx)
+	plan, err := e.Plan(ctx, engine.Target{Owner: engine.OwnerOf(o.namespace(), "install"), Objects: wanted})
+	if err != nil {
+		return fmt.Errorf("planning the installation: %w", err)
+	}
+	if err := e.Preflight(ctx, plan); err != nil {
+		return fmt.Errorf("checking the installation: %w", err)
+	}
+	report, err := e.Apply(ctx, plan)
+	for _, ref := range slices.Concat(report.Created, report.Updated) {
+		fmt.Fprintf(s.Err, "applied %s\n", ref)
+	}
+	if err != nil {
+		return fmt.Errorf("installing: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"sealift.dev/artifact"
+	"sealift.dev/verify"
+	"sealift.dev/verify/policy"
+)
+
+// maxPolicyBytes bounds policy and key files.
+const maxPolicyBytes = 1 << 20
+
+type verifyOptions struct {
+	registry registryFlags
+	policy   string
+	keys     []string
+	output   string
+}
+
+func newVerifyCommand(s streams) *cobra.Command {
+	var o verifyOptions
+	cmd := &cobra.Command{
+		Use:   "verify oci://HOST/REPOSITORY:TAG",
+		Short: "Say who signed a release, and from which commit",
+		Long: `Verify a release with the code that the synchronizer uses: its signatures under
+a trust policy or a public key, and the statement that they cover.
+
+Exit code 3 means that the release is not trusted.`,
+		Example: `  # Under the policy that the cluster enforces
+  sealift verify oci://registry.example.com/deploy/shop:main --policy trust.yaml
+
+  # With one public key
+  sealift verify oci://registry.example.com/deploy/shop:main --key cosign.pub`,
+		Args: oneArg,
+		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), s, args[0]) },
+	}
+	flags := cmd.Flags()
+	o.registry.register(flags)
+	flags.StringVar(&o.policy, "policy", "", "file with TrustPolicy documents")
+	flags.StringSliceVar(&o.keys, "key", nil, "file with a public key (PEM), such as cosign.pub, in either signature format; repeat it to accept any of several")
+	flags.StringVarP(&o.output, "output", "o", "", "output format: json")
+	return cmd
+}
+
+func (o *verifyOptions) run(ctx context.Context, s streams, address string) error {
+	if o.output != "" && o.output != "json" {
+		return usage(errors.New(`-o: only "json" is known`))
+	}
+	policies, err := o.policies()
+	if err != nil {
+		return err
+	}
+	registry, err := o.registry.connect()
+	if err != nil {
+		return err
+	}
+	ref, err := resolve(ctx, registry, address)
+	if err != nil {
+		return err
+	}
+	verified, err := verify.Release(ctx, registry, ref, policies, verify.Claim{})
+	if err != nil {
+		return o.printRefusal(s, err)
+	}
+	if o.output == "json" {
+		return printJSON(s.Out, verified)
+	}
+	return printVerified(s.Out, verified)
+}
+
+// policies are those of the file, or one made of the keys.
+func (o *verifyOptions) policies() ([]verify.NamedPolicy, error) {
+	switch {
+	case (o.policy == "") == (len(o.keys) == 0):
+		return nil, usage(errors.New("say whom to trust: exactly one of --policy and --key"))
+	case o.policy != "":
+		data, err := readBounded(o.policy, maxPolicyBytes)
+		if err != nil {
+			return nil, err
+		}
+		policies, err := policy.Parse(data)
+		if err != nil {
+			return nil, fmt.Errorf("reading policy %s: %w", o.policy, err)
+		}
+		return policies, nil
+	}
+	trust := policy.Trust{Formats: []policy.Format{policy.Bundle, policy.Legacy}}
+	for _, file := range o.keys {
+		data, err := readBounded(file, maxPolicyBytes)
+		if err != nil {
+			return nil, err
+		}
+		trust.Authorities = append(trust.Authorities, policy.Authority{Name: file, Key: policy.Key{Data: string(data)}})
+	}
+	p := policy.Policy{Trust: trust}
+	if err := p.Validate(); err != nil {
+		return nil, usage(fmt.Errorf("--key: %w", err))
+	}
+	return []verify.NamedPolicy{{Name: "--key", Policy: p}}, nil
+}
+
+// printRefusal writes the whole verdict for programs; people read the error.
+func (o *verifyOptions) printRefusal(s streams, err error) error {
+	var refusal *verify.Refusal
+	if !errors.As(err, &refusal) {
+		return err
+	}
+	if o.output == "json" {
+		return errors.Join(err, printJSON(s.Out, refusal))
+	}
+	for _, detail := range refusal.Details() {
+		fmt.Fprintf(s.Err, "  %s %s: %s\n", detail.Format, detail.Digest, printable(detail.Problem))
+	}
+	return err
+}
+
+func printVerified(w io.Writer, v verify.Verified) error {
+	var b strings.Builder
+	line := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(&b, "%-10s %s\n", name, printable(value))
+		}
+	}
+	statement := v.Statement()
+	line("Verified", v.Ref().String())
+	for _, signer := range v.Signers() {
+		line("Signed by", fmt.Sprintf("%s (%s, key %.16s)", signer.Authority, signer.Format, signer.KeyID))
+	}
+	line("Source", statement.Source)
+	line("Revision", statement.Revision)
+	line("Version", statement.Version)
+	if statement.Sequence > 0 {
+		line("Sequence", fmt.Sprintf("%d (epoch %d)", statement.Sequence, statement.Epoch))
+	}
+	for _, finding := range v.Findings() {
+		line("Audit", finding)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// resolve asks the registry what a tag stands for; a digest stands for itself.
+func resolve(ctx context.Context, registry *artifact.Registry, address string) (artifact.Ref, error) {
+	parsed, err := artifact.ParseAddress(address)
+	if err != nil {
+		return artifact.Ref{}, usage(err)
+	}
+	if parsed.Digest != "" {
+		return parsed.Repository.At(parsed.Digest), nil
+	}
+	if parsed.Tag == "" {
+		return artifact.Ref{}, usage(fmt.Errorf("%s: a tag or digest is missing; hint: write %s%s:main", address, artifact.Scheme, parsed.Repository))
+	}
+	return registry.Resolve(ctx, parsed.Repository, parsed.Tag)
+}
+
+func printJSON(w io.Writer, value any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(value)
+}
+
+// readBounded reads a file that may be a pipe, and refuses one over limit bytes.
+func readBounded(path string, limit int64) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("%s has more than the limit of %d bytes", path, limit)
+	}
+	return data, nil
+}
