@@ -194,6 +194,16 @@ func (e *evidence) skip(d Detail) {
 	}
 }
 
+// otherThan is a format beside those wanted in which a signature exists.
+func (e *evidence) otherThan(wanted []policy.Format) policy.Format {
+	for format := range e.seen {
+		if !slices.Contains(wanted, format) {
+			return format
+		}
+	}
+	return e.other
+}
+
 // otherFormat looks for a signature in a format that no rule lists, so that the
 // refusal can say so; it is empty where there is none, or none can be had.
 func otherFormat(ctx context.Context, registry Registry, ref artifact.Ref, rules []rule) policy.Format {

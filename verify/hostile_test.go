@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"encoding/base64"
 	"io"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -151,7 +152,15 @@ func bundles(name, old, with, detail string) vector {
 
 func TestHostileBundleJSON(t *testing.T) {
 	certificate := base64.StdEncoding.EncodeToString([]byte("no certificate"))
+	hint := regexp.MustCompile(`"publicKey":{[^}]*}`)
 	run(t, []vector{
+		{"certificate for a key", func(w *world, key keypair, hostile bool) {
+			data := key.bundle(t, statementOf(w.ref.Digest))
+			if hostile {
+				data = hint.ReplaceAll(data, []byte(`"certificate":{"rawBytes":"`+certificate+`"}`))
+			}
+			w.attach(data)
+		}, verify.Untrusted, "made with a certificate"},
 		bundles("not JSON", "{", "[", "malformed"),
 		bundles("duplicate keys", `"dsseEnvelope":`, `"dsseEnvelope":{},"dsseEnvelope":`, "there twice"),
 		bundles("both names of a key", `"dsseEnvelope":`, `"dsse_envelope":{},"dsseEnvelope":`, "no Sigstore bundle"),
@@ -200,6 +209,32 @@ func TestHostileReferrers(t *testing.T) {
 			m.Layers[0] = w.blob("shop", verify.BundleType, bomb(t))
 		}), verify.Untrusted, ""},
 	}, func(n verify.NamedPolicy) verify.NamedPolicy { return n })
+}
+
+// A tag index may list what the referrers API would not: a manifest about another
+// artifact, whose bundle is about ours.
+func TestReferrerOfAnotherSubject(t *testing.T) {
+	for _, subject := range []string{"another", "none", "ours"} {
+		w, key := newWorld(t, true), ecdsaKey(t)
+		m := ocispec.Manifest{ArtifactType: verify.BundleType, Layers: []ocispec.Descriptor{
+			w.blob("shop", verify.BundleType, key.bundle(t, statementOf(w.ref.Digest)))}}
+		switch subject {
+		case "another":
+			m.Subject = &ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Size: 1, Digest: "sha256:" + zeros}
+		case "ours":
+			m.Subject = &ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Size: 1, Digest: w.ref.Digest}
+		}
+		w.index(w.manifest("shop", "", m))
+		_, err := w.verify(trust(t, key))
+		if subject == "ours" {
+			if err != nil {
+				t.Error(err)
+			}
+			continue
+		}
+		refused(t, err, verify.NotSigned)
+		wantDetail(t, err, "its subject is another")
+	}
 }
 
 // bomb is 64 MiB of zeros, compressed to 64 KiB.
@@ -348,6 +383,22 @@ func TestFloodOfReferrers(t *testing.T) {
 		if place == "last" {
 			refused(t, err, verify.Untrusted, "the limit of 1024 signatures")
 		}
+	}
+}
+
+// One manifest listed many times is one candidate.
+func TestRepeatedReferrer(t *testing.T) {
+	w, key := newWorld(t, true), ecdsaKey(t)
+	w.attach(ecdsaKey(t).bundle(t, statementOf(w.ref.Digest)))
+	d := w.refer(ocispec.Manifest{ArtifactType: verify.BundleType})
+	many := make([]ocispec.Descriptor, 2000)
+	for i := range many {
+		many[i] = d
+	}
+	w.index(many...)
+	w.attach(key.bundle(t, statementOf(w.ref.Digest)))
+	if _, err := w.verify(trust(t, key)); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -127,9 +127,9 @@ func (r rule) explain(found *evidence, v *Verdict) {
 		v.Reason = NotSigned
 		v.Problem = fmt.Sprintf("it is not signed: there is no signature in the format %s", list(r.formats))
 		v.hint = "sign it with sealift publish --key, or cosign sign --key"
-		if found.other != "" {
-			v.Problem += fmt.Sprintf(", only one in the format %s, which the policy does not list", found.other)
-			v.hint = fmt.Sprintf("sign it in the format %s, or add %s to the policy's formats", list(r.formats), found.other)
+		if other := found.otherThan(r.formats); other != "" {
+			v.Problem += fmt.Sprintf(", only one in the format %s, which the policy does not list", other)
+			v.hint = fmt.Sprintf("sign it in the format %s, or add %s to the policy's formats", list(r.formats), other)
 		}
 	case len(v.Signers) > 0:
 		v.Reason = Untrusted

@@ -142,6 +142,19 @@ func TestEveryPolicyMustPass(t *testing.T) {
 	}
 }
 
+// A signature found for the sake of one policy does not count for another.
+func TestFormatsArePerPolicy(t *testing.T) {
+	w, key := newWorld(t, false), ecdsaKey(t)
+	w.note(w.legacy(key, payloadOf(w.ref)))
+	legacy := with(trust(t, key), legacyOnly)
+	legacy.Name = "legacy"
+	_, err := w.verify(legacy, trust(t, key))
+	refused(t, err, verify.NotSigned, `policy "shop"`, "only one in the format legacy")
+	if _, err := w.verify(legacy, with(trust(t, key), bothFormats)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestNoPolicy(t *testing.T) {
 	w, key := newWorld(t, false), ecdsaKey(t)
 	w.attach(key.bundle(t, statementOf(w.ref.Digest)))
