@@ -24,10 +24,10 @@ const goodManifest = `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.
 
 // quick hangs up fast enough for a test.
 func quick() pace {
-	return pace{header: 300 * time.Millisecond, window: 100 * time.Millisecond, bytes: 100}
+	return pace{header: 2 * time.Second, window: 300 * time.Millisecond, bytes: 1000}
 }
 
-// body answers every request with body, under a content type and edited headers.
+// answerWith answers every request with body, under a content type and edited headers.
 func answerWith(body, contentType string, edits ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", contentType)
@@ -98,6 +98,7 @@ func TestManifestOverTheWire(t *testing.T) {
 		"another body":        {answerWith(goodManifest+" ", ocispec.MediaTypeImageManifest), "its bytes have the digest", ErrCorrupt},
 		"gzip bomb": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
+			w.(http.Flusher).Flush()
 			zip := gzip.NewWriter(w)
 			_, _ = io.CopyN(zip, zeros{}, 64<<20)
 			_ = zip.Close()
