@@ -1,0 +1,223 @@
+// Package git reads commits from a repository's object store, never from its
+// working tree: what is not committed cannot leak into a release.
+package git
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-billy/v5/osfs"
+	gogit "github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/cache"
+	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/storage/filesystem"
+)
+
+// Repository is a Git repository on disk, with or without a working tree.
+type Repository struct {
+	dir  string
+	repo *gogit.Repository
+}
+
+// Commit is one commit of a repository.
+type Commit struct {
+	Hash string // 40 hex digits
+	Time time.Time
+
+	repository *Repository
+	commit     *object.Commit
+}
+
+const branchPrefix = "refs/heads/"
+
+const hintShallow = "; hint: fetch the full history: git fetch --unshallow (in GitHub Actions: fetch-depth: 0)"
+
+// Open finds the repository that dir is in.
+func Open(dir string) (*Repository, error) {
+	repo, err := gogit.PlainOpenWithOptions(dir, &gogit.PlainOpenOptions{DetectDotGit: true, EnableDotGitCommonDir: true})
+	if errors.Is(err, gogit.ErrRepositoryNotExists) {
+		repo, err = gogit.PlainOpen(dir) // a bare one
+	}
+	if errors.Is(err, gogit.ErrRepositoryNotExists) {
+		return nil, fmt.Errorf("opening %q: no Git repository is there or above it; hint: run this in a clone", dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening the Git repository %q: %w", dir, err)
+	}
+	return withAlternates(&Repository{dir: dir, repo: repo})
+}
+
+// withAlternates lets objects lie in other repositories on the same disk, as
+// git clone --shared and many CI servers arrange it.
+func withAlternates(r *Repository) (*Repository, error) {
+	store, ok := r.repo.Storer.(*filesystem.Storage)
+	if !ok {
+		return r, nil
+	}
+	options := filesystem.Options{AlternatesFS: osfs.New("/")}
+	repo, err := gogit.Open(filesystem.NewStorageWithOptions(store.Filesystem(), cache.NewObjectLRUDefault(), options), nil)
+	if err != nil {
+		return nil, fmt.Errorf("opening the Git repository %q: %w", r.dir, err)
+	}
+	r.repo = repo
+	return r, nil
+}
+
+// Resolve finds the commit that rev names: a branch, a tag, a hash, HEAD~2.
+func (r *Repository) Resolve(rev string) (*Commit, error) {
+	name := plumbing.Revision(rev)
+	if r.HasRef(branchPrefix + rev) { // also one that is named like the start of a hash
+		name = branchPrefix + name
+	}
+	hash, err := r.repo.ResolveRevision(name)
+	if err != nil {
+		return nil, fmt.Errorf("the repository %q has no commit %q (%w); hint: git log shows those it has", r.dir, rev, err)
+	}
+	commit, err := r.repo.CommitObject(*hash)
+	if err != nil {
+		return nil, fmt.Errorf("reading the commit %s of %q: %w", hash, r.dir, err)
+	}
+	return &Commit{Hash: hash.String(), Time: commit.Committer.When.UTC(), repository: r, commit: commit}, nil
+}
+
+// Branch is the branch that rev stands for, refs/heads/NAME: the one that is checked
+// out for HEAD, or the one that rev names. It is empty if there is none.
+func (r *Repository) Branch(rev string) (string, error) {
+	if rev == "HEAD" || rev == "@" {
+		head, err := r.repo.Reference(plumbing.HEAD, false)
+		if err != nil {
+			return "", fmt.Errorf("reading HEAD of %q: %w", r.dir, err)
+		}
+		if head.Type() != plumbing.SymbolicReference || !head.Target().IsBranch() {
+			return "", nil
+		}
+		return head.Target().String(), nil
+	}
+	if strings.HasPrefix(rev, branchPrefix) && r.HasRef(rev) {
+		return rev, nil
+	}
+	if r.HasRef(branchPrefix + rev) {
+		return branchPrefix + rev, nil
+	}
+	return "", nil
+}
+
+// HasRef says whether the repository has a ref, by its full name.
+func (r *Repository) HasRef(ref string) bool {
+	_, err := r.repo.Reference(plumbing.ReferenceName(ref), true)
+	return err == nil
+}
+
+// Source is where the remote origin is, without user and password; empty
+// without a remote.
+func (r *Repository) Source() (string, error) {
+	config, err := r.repo.Config()
+	if err != nil {
+		return "", fmt.Errorf("reading the configuration of %q: %w", r.dir, err)
+	}
+	origin := config.Remotes["origin"]
+	if origin == nil || len(origin.URLs) == 0 {
+		return "", nil
+	}
+	return StripCredentials(origin.URLs[0]), nil
+}
+
+// StripCredentials takes user, password, query and fragment out of a Git URL. The
+// user of an SSH address stays: it is part of the name, and no secret.
+func StripCredentials(address string) string {
+	if host, _, _ := strings.Cut(address, "/"); !strings.Contains(address, "://") && strings.Contains(host, "@") {
+		user, after, _ := strings.Cut(address, "@")
+		if strings.Contains(user, ":") { // no address that Git knows, but maybe a secret
+			return after
+		}
+		return address
+	}
+	u, err := url.Parse(address)
+	if scheme, after, ok := strings.Cut(address, "://"); ok && err != nil {
+		return scheme + "://" + after[strings.LastIndexByte(after, '@')+1:]
+	}
+	if err != nil || u.Host == "" {
+		return address
+	}
+	if u.Scheme == "ssh" && u.User != nil {
+		u.User = url.User(u.User.Username())
+	} else {
+		u.User = nil
+	}
+	u.RawQuery, u.Fragment = "", ""
+	return u.String()
+}
+
+// FirstParents counts c and the commits before it, along first parents. In a
+// shallow clone, which cannot tell, it fails.
+func (c *Commit) FirstParents(ctx context.Context) (int64, error) {
+	var n int64
+	err := c.walk(ctx, func(string) bool { n++; return false })
+	return n, err
+}
+
+// walk visits c and its first parents until visit says that it is done.
+func (c *Commit) walk(ctx context.Context, visit func(hash string) (done bool)) error {
+	shallow, err := c.repository.repo.Storer.Shallow()
+	if err != nil {
+		return fmt.Errorf("reading the Git repository %q: %w", c.repository.dir, err)
+	}
+	if len(shallow) > 0 {
+		return fmt.Errorf("the Git repository %q is a shallow clone, which cannot tell how many commits there are%s", c.repository.dir, hintShallow)
+	}
+	for at := c.commit; !visit(at.Hash.String()) && len(at.ParentHashes) > 0; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		parent, err := c.repository.repo.CommitObject(at.ParentHashes[0])
+		if err != nil {
+			return fmt.Errorf("reading the commit %s of %q: %w%s", at.ParentHashes[0], c.repository.dir, err, hintShallow)
+		}
+		at = parent
+	}
+	return nil
+}
+
+// IsIn says whether c is in the first-parent history of ref. A commit that was
+// merged from elsewhere is not: its FirstParents say nothing about ref's order.
+func (c *Commit) IsIn(ctx context.Context, ref string) (bool, error) {
+	tip, err := c.repository.Resolve(ref)
+	if err != nil {
+		return false, err
+	}
+	found := false
+	err = tip.walk(ctx, func(hash string) bool {
+		found = hash == c.Hash
+		return found
+	})
+	return found, err
+}
+
+// Tags lists the tags at c, annotated ones included, without refs/tags/.
+func (c *Commit) Tags() ([]string, error) {
+	refs, err := c.repository.repo.Tags()
+	if err != nil {
+		return nil, fmt.Errorf("listing the tags of %q: %w", c.repository.dir, err)
+	}
+	defer refs.Close()
+	var names []string
+	err = refs.ForEach(func(ref *plumbing.Reference) error {
+		at := ref.Hash()
+		if tag, err := c.repository.repo.TagObject(at); err == nil {
+			at = tag.Target
+		}
+		if at == c.commit.Hash {
+			names = append(names, ref.Name().Short())
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing the tags of %q: %w", c.repository.dir, err)
+	}
+	return names, nil
+}
