@@ -67,7 +67,7 @@ func exitCode(err error) int {
 		return 0
 	case errors.As(err, &misuse) || strings.HasPrefix(err.Error(), "unknown command"):
 		return exitUsage
-	case errors.As(err, &refusal) && refusal.Reason != verify.Unavailable:
+	case errors.As(err, &refusal) && refusal.Reason != verify.Unavailable && refusal.Reason != verify.NotFound:
 		return exitUntrusted
 	}
 	return exitError

@@ -22,7 +22,7 @@ const maxPolicyBytes = 1 << 20
 type verifyOptions struct {
 	registry registryFlags
 	policy   string
-	keys     []string
+	key      string
 	output   string
 }
 
@@ -46,7 +46,7 @@ Exit code 3 means that the release is not trusted.`,
 	flags := cmd.Flags()
 	o.registry.register(flags)
 	flags.StringVar(&o.policy, "policy", "", "file with TrustPolicy documents")
-	flags.StringSliceVar(&o.keys, "key", nil, "file with a public key (PEM), such as cosign.pub, in either signature format; repeat it to accept any of several")
+	flags.StringVar(&o.key, "key", "", "file with a public key (PEM), such as cosign.pub; signatures of either format count")
 	flags.StringVarP(&o.output, "output", "o", "", "output format: json")
 	return cmd
 }
@@ -80,7 +80,7 @@ func (o *verifyOptions) run(ctx context.Context, s streams, address string) erro
 // policies are those of the file, or one made of the keys.
 func (o *verifyOptions) policies() ([]verify.NamedPolicy, error) {
 	switch {
-	case (o.policy == "") == (len(o.keys) == 0):
+	case (o.policy == "") == (o.key == ""):
 		return nil, usage(errors.New("say whom to trust: exactly one of --policy and --key"))
 	case o.policy != "":
 		data, err := readBounded(o.policy, maxPolicyBytes)
@@ -93,19 +93,15 @@ func (o *verifyOptions) policies() ([]verify.NamedPolicy, error) {
 		}
 		return policies, nil
 	}
-	trust := policy.Trust{Formats: []policy.Format{policy.Bundle, policy.Legacy}}
-	for _, file := range o.keys {
-		data, err := readBounded(file, maxPolicyBytes)
-		if err != nil {
-			return nil, err
-		}
-		trust.Authorities = append(trust.Authorities, policy.Authority{Name: file, Key: policy.Key{Data: string(data)}})
+	data, err := readBounded(o.key, maxPolicyBytes)
+	if err != nil {
+		return nil, err
 	}
-	p := policy.Policy{Trust: trust}
-	if err := p.Validate(); err != nil {
-		return nil, usage(fmt.Errorf("--key: %w", err))
+	named, err := policy.OfKey(data)
+	if err != nil {
+		return nil, usage(fmt.Errorf("--key %s: %w", o.key, err))
 	}
-	return []verify.NamedPolicy{{Name: "--key", Policy: p}}, nil
+	return []verify.NamedPolicy{named}, nil
 }
 
 // printRefusal writes the whole verdict for programs; people read the error.

@@ -77,7 +77,8 @@ func reasonOf(d *v1alpha1.Delivery, err error) (reason string, stalled bool) {
 	var refusal *verify.Refusal
 	if errors.As(err, &refusal) {
 		running := d.Status.Applied
-		if running != nil && running.Digest == refusal.Ref.Digest.String() && refusal.Reason != verify.Unavailable {
+		known := refusal.Reason != verify.Unavailable && refusal.Reason != verify.NotFound
+		if known && running != nil && running.Digest == refusal.Ref.Digest.String() {
 			return "TrustRevoked", true
 		}
 		return string(refusal.Reason), false
