@@ -1,0 +1,150 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/Masterminds/semver/v3"
+
+	"sealift.dev/artifact"
+	"sealift.dev/internal/git"
+)
+
+// commit is what a release is made of: the files, and what is said of them.
+type commit struct {
+	tree      *git.Tree
+	statement artifact.Statement
+}
+
+// read opens the commit, and finds what the release will state.
+func read(ctx context.Context, o Options) (commit, error) {
+	if err := o.check(); err != nil {
+		return commit{}, err
+	}
+	repository, err := git.Open(o.Dir)
+	if err != nil {
+		return commit{}, err
+	}
+	c, err := repository.Resolve(o.Rev)
+	if err != nil {
+		return commit{}, err
+	}
+	s := artifact.Statement{Created: c.Time, Repository: o.To.String(), Epoch: o.Epoch}
+	if s.Ref, err = findRef(ctx, o, repository, c); err != nil {
+		return commit{}, err
+	}
+	s.Revision = shortRef(s.Ref) + "@sha1:" + c.Hash
+	if s.Sequence, err = c.FirstParents(ctx); err != nil {
+		return commit{}, fmt.Errorf("counting the commits up to %s: %w", c.Hash, err)
+	}
+	if s.Version, err = findVersion(o, c, s); err != nil {
+		return commit{}, err
+	}
+	if s.Source = git.StripCredentials(o.Source); s.Source == "" {
+		if s.Source, err = repository.Source(); err != nil {
+			return commit{}, err
+		}
+	}
+	tree, err := c.Tree()
+	return commit{tree: tree, statement: s}, err
+}
+
+func (o Options) check() error {
+	switch {
+	case o.To == artifact.Repository{}:
+		return errors.New("there is nowhere to publish to; hint: --to oci://HOST/REPOSITORY, or publish: in sealift.yaml")
+	case len(o.Environments) == 0:
+		return errors.New("there is no environment to publish; hint: --environment NAME=FOLDER, or publish: in sealift.yaml")
+	case o.Registry == nil || o.Signer == nil || o.Verifier == nil:
+		return errors.New("a registry, a signer and a verifier are needed to publish")
+	case o.Epoch < 1:
+		return fmt.Errorf("the epoch is %d, and the first is 1", o.Epoch)
+	}
+	for name, folder := range o.Environments {
+		if err := artifact.CheckEnvironment(name); err != nil {
+			return err
+		}
+		if folder == "" {
+			return fmt.Errorf("the environment %s has no folder; hint: NAME=FOLDER", name)
+		}
+	}
+	return nil
+}
+
+// findRef is the ref that the commit is published under. Where the repository has
+// it, the commit must lie on its own line: the sequence counts along that.
+func findRef(ctx context.Context, o Options, repository *git.Repository, c *git.Commit) (string, error) {
+	ref := o.Ref
+	if ref == "" {
+		branch, err := repository.Branch(o.Rev)
+		if err != nil {
+			return "", err
+		}
+		if branch == "" {
+			return "", fmt.Errorf("the revision %q is not the tip of a branch, and a release states which one it is from; hint: name it with --ref refs/heads/BRANCH", o.Rev)
+		}
+		ref = branch
+	}
+	if !refPattern.MatchString(ref) {
+		return "", fmt.Errorf("%q is not a Git ref in full; hint: write refs/heads/BRANCH", ref)
+	}
+	if !repository.HasRef(ref) {
+		return ref, nil
+	}
+	in, err := c.IsIn(ctx, ref)
+	if err != nil {
+		return "", err
+	}
+	if !in {
+		return "", fmt.Errorf("the commit %s is not one of %s itself, counted along first parents; hint: publish the merge, or name another --ref", c.Hash, ref)
+	}
+	return ref, nil
+}
+
+var refPattern = regexp.MustCompile(`^refs/(heads|tags)/[^\x00-\x20\x7f~^:?*@\[\\]+$`)
+
+// shortRef is main for refs/heads/main, and v1 for refs/tags/v1.
+func shortRef(ref string) string {
+	if short, ok := strings.CutPrefix(ref, "refs/heads/"); ok {
+		return short
+	}
+	return strings.TrimPrefix(ref, "refs/tags/")
+}
+
+// findVersion is what o or the highest of the commit's tags says, or else a
+// version that grows with the sequence.
+func findVersion(o Options, c *git.Commit, s artifact.Statement) (string, error) {
+	if o.Version != "" {
+		v, err := parseVersion(o.Version)
+		if err != nil {
+			return "", fmt.Errorf("the version %q is not a semantic version that fits a tag, such as 1.2.3 or 1.2.3-rc.1", o.Version)
+		}
+		return v.String(), nil
+	}
+	tags, err := c.Tags()
+	if err != nil {
+		return "", err
+	}
+	highest := semver.New(0, uint64(s.Epoch-1), uint64(s.Sequence), "", "")
+	tagged := false
+	for _, tag := range tags {
+		v, err := parseVersion(tag)
+		if err == nil && (!tagged || v.GreaterThan(highest)) {
+			highest, tagged = v, true
+		}
+	}
+	return highest.String(), nil
+}
+
+// parseVersion reads 1.2.3 or v1.2.3. Build metadata is refused: a tag cannot hold
+// its "+".
+func parseVersion(s string) (*semver.Version, error) {
+	v, err := semver.StrictNewVersion(strings.TrimPrefix(s, "v"))
+	if err == nil && (v.Metadata() != "" || len(v.String()) > maxTag) {
+		err = semver.ErrInvalidMetadata
+	}
+	return v, err
+}
