@@ -137,7 +137,7 @@ func TestFirstParents(t *testing.T) {
 	}
 	shallow := repo{t, t.TempDir()}
 	shallow.git("clone", "-q", "--depth", "1", "file://"+r.dir, ".")
-	if _, err := shallow.resolve("HEAD").FirstParents(t.Context()); err == nil || !strings.Contains(err.Error(), "--unshallow") {
+	if _, err := shallow.resolve("HEAD").FirstParents(t.Context()); err == nil || !strings.Contains(err.Error(), "is a shallow clone") || !strings.Contains(err.Error(), "--unshallow") {
 		t.Error(err)
 	}
 	shallow.git("fetch", "-q", "--unshallow")
