@@ -89,9 +89,6 @@ func TestImportTable(t *testing.T) {
 
 // broken says which rule u breaks; empty: none.
 func broken(u use) string {
-	if below(u.from, "internal/pin") { // holds go.mod together until the parts do
-		return ""
-	}
 	for _, r := range rules() {
 		if !slices.ContainsFunc(r.imports, func(p string) bool { return below(u.imports, p) }) ||
 			slices.ContainsFunc(r.by, func(p string) bool { return below(u.from, p) }) || r.tests && u.test {

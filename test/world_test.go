@@ -26,7 +26,9 @@ var binary = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "sealift")
-	output, err := exec.Command("go", "build", "-o", path, "../cmd/sealift").CombinedOutput()
+	build := exec.Command("go", "build", "-o", path, "../cmd/sealift")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as make build does, whatever the race detector needs
+	output, err := build.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("building sealift: %w: %s", err, output)
 	}
