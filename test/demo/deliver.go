@@ -35,16 +35,16 @@ func publishShop(ctx context.Context, p *player) (err error) {
 	if err := p.createRepository(ctx); err != nil {
 		return err
 	}
-	if _, err := p.publish(ctx); err != nil {
+	if _, err := p.run(ctx, "sealift", "publish", "--key", "../cosign.key", "--plain-http"); err != nil {
 		return err
 	}
-	if _, err := p.run(ctx, "sealift", "publish", "--key", p.ci.Private, "--plain-http"); err != nil {
+	if _, err := p.publish(ctx); err != nil { // the same commit again
 		return err
 	}
-	if _, err := p.run(ctx, "sealift", "verify", p.release()+":main", "--key", p.ci.Public, "--plain-http"); err != nil {
+	if _, err := p.run(ctx, "sealift", "verify", p.release()+":main", "--key", "../cosign.pub", "--plain-http"); err != nil {
 		return err
 	}
-	p.pass("signed by the key of CI; publishing the commit again changed nothing")
+	p.pass("signed with the key of CI; publishing the commit again changed nothing")
 	return nil
 }
 
@@ -101,10 +101,10 @@ type published struct {
 
 // publish publishes the clone's HEAD, shown as a person would see it.
 func (p *player) publish(ctx context.Context) (published, error) {
-	if _, err := p.run(ctx, "sealift", "publish", "--key", p.ci.Private, "--plain-http"); err != nil {
+	if _, err := p.run(ctx, "sealift", "publish", "--key", "../cosign.key", "--plain-http", "--quiet"); err != nil {
 		return published{}, err
 	}
-	output, err := p.quiet(ctx, "sealift", "publish", "--key", p.ci.Private, "--plain-http", "-o", "json", "--quiet")
+	output, err := p.quiet(ctx, "sealift", "publish", "--key", "../cosign.key", "--plain-http", "-o", "json", "--quiet")
 	if err != nil {
 		return published{}, err
 	}
@@ -153,11 +153,11 @@ func deliverShop(ctx context.Context, p *player) error {
 	if err != nil {
 		return err
 	}
-	manifest := filepath.Join(p.dir, "cluster.yaml")
+	manifest := filepath.Join(p.work, "..", "cluster.yaml")
 	if err := os.WriteFile(manifest, []byte(p.filled(string(data))), 0o644); err != nil {
 		return err
 	}
-	if _, err := p.run(ctx, "kubectl", "apply", "-f", manifest); err != nil {
+	if _, err := p.run(ctx, "kubectl", "apply", "-f", "../cluster.yaml"); err != nil {
 		return err
 	}
 	if _, err := p.run(ctx, "kubectl", "wait", "--for=condition=Ready", "delivery/shop", "-n", "shop", "--timeout=60s"); err != nil {

@@ -36,7 +36,7 @@ func refuseUnsigned(ctx context.Context, p *player) error {
 // refuseStranger publishes a commit of a clone that CI never saw, with a key of
 // the stranger's own.
 func refuseStranger(ctx context.Context, p *player) error {
-	clone := filepath.Join(p.dir, "stranger")
+	clone := filepath.Join(p.dir, "clone")
 	if _, err := p.quiet(ctx, "git", "clone", "--quiet", p.repository, clone); err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func refuseStranger(ctx context.Context, p *player) error {
 	}
 	shop := p.work
 	p.work = clone
-	_, err := p.run(ctx, "sealift", "publish", "--key", p.stranger.Private, "--plain-http", "--version", "6.6.6")
+	_, err := p.run(ctx, "sealift", "publish", "--key", "../stranger.key", "--plain-http", "--version", "6.6.6", "--quiet")
 	p.work = shop
 	if err != nil {
 		return err
@@ -125,15 +125,16 @@ func (p *player) refused(ctx context.Context, reason string) error {
 	if err != nil {
 		return fmt.Errorf("%w; the condition is %+v", err, last)
 	}
-	p.say("   $ kubectl get delivery shop -n shop -o jsonpath='{.status.conditions[0]}'")
-	p.say("     Ready=False %s", last.Reason)
-	for _, line := range wrapped(last.Message, 92) {
+	const path = `jsonpath={range .status.conditions[?(@.type=="Ready")]}{.reason}: {.message}{end}`
+	p.say("   $ kubectl get delivery shop -n shop -o '%s'", path)
+	told, err := p.quiet(ctx, "kubectl", "get", "delivery", "shop", "-n", "shop", "-o", path)
+	if err != nil || !strings.HasPrefix(told, reason+": ") {
+		return fmt.Errorf("the condition says %q, not %s: %v", told, reason, err)
+	}
+	for _, line := range wrapped(told, 92) {
 		p.say("     %s", line)
 	}
-	if err := p.running(ctx, "1.0.0", 3); err != nil {
-		return err
-	}
-	return nil
+	return p.running(ctx, "1.0.0", 3)
 }
 
 type condition struct {
