@@ -28,6 +28,10 @@ func (s *Synchronizer) settle(ctx context.Context, d Delivery, l *loaded, waterm
 	if err != nil {
 		return at(Plan, err)
 	}
+	if stuck := memo.stuck; stuck.err != nil && stuck.release == l.release.Ref && plan.Count(engine.Create, engine.Update) > 0 && time.Now().Before(memo.resolved.next) {
+		out.Running, out.Kinds = &l.release, plan.Kinds()
+		return stuck.err
+	}
 	if err := s.engine.Preflight(ctx, plan); err != nil {
 		return at(Preflight, err)
 	}
@@ -37,11 +41,14 @@ func (s *Synchronizer) settle(ctx context.Context, d Delivery, l *loaded, waterm
 	}
 	out.Running, out.Kinds = &l.release, plan.Kinds()
 	out.Report, err = s.engine.Apply(ctx, plan)
+	memo.stuck.release, memo.stuck.err = l.release.Ref, at(Apply, err)
 	if err != nil {
-		return failed(d, l, m.State(), out, at(Apply, err))
+		out.Quarantine = goesBack(d, l, m.State()) && (final(err) || time.Since(m.State().Since) > d.Timeout)
+		return at(Apply, err)
 	}
 	if err := s.wait(ctx, d, target, memo, m.State(), out); err != nil || out.Health.Ready < out.Health.Total {
-		return failed(d, l, m.State(), out, at(Wait, err))
+		out.Quarantine = errors.Is(err, ErrUnhealthy) && goesBack(d, l, m.State())
+		return at(Wait, err)
 	}
 	pruned, err := s.engine.Prune(ctx, plan)
 	out.Report.Pruned, out.Report.Kept = pruned.Pruned, pruned.Kept
@@ -110,16 +117,21 @@ func (s *Synchronizer) wait(ctx context.Context, d Delivery, target engine.Targe
 	return fmt.Errorf("%w: %d of %d objects are ready after %s: %s", ErrUnhealthy, health.Ready, health.Total, d.Timeout, Unhealthy(health))
 }
 
-// failed asks for a rollback when a new release failed and there is one to go
-// back to.
-func failed(d Delivery, l *loaded, state State, out *Outcome, err error) error {
-	if err == nil {
-		return nil
-	}
+// goesBack says that a failed release is given up for the last good one.
+func goesBack(d Delivery, l *loaded, state State) bool {
 	digest := l.release.Ref.Digest
-	out.Quarantine = d.Rollback && state.Applied != "" && state.Applied != digest && state.Attempted == digest
-	return err
+	return d.Rollback && state.Applied != "" && state.Applied != digest && state.Attempted == digest
 }
+
+// final says that the API server refused a write for good.
+func final(err error) bool {
+	var failures *engine.Failures
+	return errors.As(err, &failures) && !failures.Transient()
+}
+
+// holds says that a release which failed half-way stays as it is: the user does
+// not want the last good one back.
+func holds(d Delivery, state State) bool { return !d.Rollback && state.Attempted != "" }
 
 // keepsWanted says that the cluster stays at the wanted release: it is on its
 // way, or failed after the first write.

@@ -71,11 +71,17 @@ func New(e *engine.Engine, options artifact.Options) *Synchronizer {
 // memo is what the process remembers of a Delivery between passes. Passes of
 // one Delivery never overlap.
 type memo struct {
+	asked    [sha256.Size]byte
 	resolved resolution
 	wanted   *loaded
 	good     *loaded
 	refused  refusal
 	failures int
+	// stuck is the last apply; one that failed waits for its time, too.
+	stuck struct {
+		release artifact.Ref
+		err     error
+	}
 	// unhealthy is since when a release has not been healthy.
 	unhealthy struct {
 		release artifact.Ref
@@ -86,7 +92,6 @@ type memo struct {
 // refusal is a wanted release that did not get as far as a write. It is not
 // tried again before its time, however many events bring a pass.
 type refusal struct {
-	asked  [sha256.Size]byte
 	wanted *loaded
 	err    error
 }
@@ -94,14 +99,17 @@ type refusal struct {
 // Deliver makes one pass: it brings the release that the source names into the
 // cluster, or keeps the last good one there and says why.
 func (s *Synchronizer) Deliver(ctx context.Context, d Delivery, m Memory) (Outcome, error) {
+	ctx, cancel := context.WithTimeout(ctx, passTimeout)
+	defer cancel()
 	memo := s.memo(d)
+	memo.ask(d, m.State())
 	out := Outcome{Kinds: m.State().Kinds}
 
 	wanted, err := s.deliverWanted(ctx, d, memo, m, &out)
 	if wanted != nil {
 		out.Wanted = &wanted.release
 	}
-	if keepsWanted(err) {
+	if keepsWanted(err) || holds(d, m.State()) {
 		return finish(d, memo, out, err), err
 	}
 	good, lost := s.lastGood(ctx, d, memo, m.State(), wanted)
@@ -115,8 +123,7 @@ func (s *Synchronizer) Deliver(ctx context.Context, d Delivery, m Memory) (Outco
 
 // deliverWanted brings in the release that the source names.
 func (s *Synchronizer) deliverWanted(ctx context.Context, d Delivery, memo *memo, m Memory, out *Outcome) (*loaded, error) {
-	asked := fingerprint(d, m.State().Quarantined)
-	if r := memo.refused; r.err != nil && r.asked == asked && time.Now().Before(memo.resolved.next) {
+	if r := memo.refused; r.err != nil && time.Now().Before(memo.resolved.next) {
 		return r.wanted, r.err
 	}
 	memo.refused = refusal{}
@@ -125,9 +132,18 @@ func (s *Synchronizer) deliverWanted(ctx context.Context, d Delivery, memo *memo
 		err = s.settle(ctx, d, wanted, &watermark, memo, m, out)
 	}
 	if !keepsWanted(err) {
-		memo.refused = refusal{asked: asked, wanted: wanted, err: err}
+		memo.refused = refusal{wanted: wanted, err: err}
 	}
 	return wanted, err
+}
+
+// ask forgets earlier failures when something else is asked for.
+func (memo *memo) ask(d Delivery, state State) {
+	asked := fingerprint(d, state.Quarantined)
+	if asked != memo.asked {
+		memo.asked, memo.refused, memo.failures = asked, refusal{}, 0
+		memo.stuck.err = nil
+	}
 }
 
 // Forget drops what is remembered of a Delivery that is gone.
@@ -171,6 +187,9 @@ func finish(d Delivery, memo *memo, out Outcome, err error) Outcome {
 }
 
 const (
+	// passTimeout bounds a pass, so that no worker is lost to one Delivery.
+	passTimeout = 2 * time.Minute
+
 	firstRetry = 2 * time.Second
 	lastRetry  = 5 * time.Minute
 	// patience bounds the time between two looks at what is not healthy yet, so

@@ -270,12 +270,59 @@ func TestSuspend(t *testing.T) {
 // definition, and objects that need them.
 func TestNamespacesAndDefinitionsFirst(t *testing.T) {
 	w := onSync(t)
-	group := strings.ReplaceAll(w.name, "-", "") + ".example.com"
+	group := w.group()
 	release := w.publish(map[string]string{
-		"deploy/1-object.yaml": fmt.Sprintf("apiVersion: %s/v1\nkind: Gadget\nmetadata: {name: g}\nspec: {size: 1}\n", group),
+		"deploy/1-object.yaml": gadget(group, "g", "1"),
 		"deploy/2-inner.yaml":  fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: inner, namespace: %s-inner}\n", w.name),
 		"deploy/3-ns.yaml":     fmt.Sprintf("apiVersion: v1\nkind: Namespace\nmetadata: {name: %s-inner}\n", w.name),
-		"deploy/4-crd.yaml": fmt.Sprintf(`apiVersion: apiextensions.k8s.io/v1
+		"deploy/4-crd.yaml":    gadgets(group),
+	})
+	w.deliver(w.source("tag: main", ""))
+	w.delivered(release)
+	if !w.exists("gadgets."+group, "g") {
+		t.Error("the custom resource is missing")
+	}
+}
+
+// TestHalfAppliedReleaseIsRolledBack: a custom resource that comes with its
+// definition cannot be tried before, and fails when most is written.
+func TestHalfAppliedReleaseIsRolledBack(t *testing.T) {
+	w := onSync(t)
+	broken := func(group string) map[string]string {
+		return map[string]string{
+			"deploy/a.yaml": configMap("a", "2"), "deploy/b.yaml": configMap("b", "1"),
+			"deploy/crd.yaml": gadgets(group), "deploy/g.yaml": gadget(group, "g", "not a number"),
+		}
+	}
+	first := w.publish(map[string]string{"deploy/a.yaml": configMap("a", "1")})
+	w.deliver(w.source("tag: main", ""))
+	w.delivered(first)
+	w.publish(broken(w.group()))
+	if message := w.refused("RolledBack"); !strings.Contains(message, "Gadget") {
+		t.Errorf("the message does not name the object: %s", message)
+	}
+	w.until("the cluster as before", func() bool {
+		return !w.exists("configmap", "b") && w.kubectl("get", "configmap", "a", "-n", w.name, "-o", "jsonpath={.data.value}") == "1"
+	})
+
+	w.deliver(w.source("tag: main", "  onFailure: Hold\n"))
+	w.publish(broken("hold." + w.group())) // another definition: this one is there by now
+	w.refused("PreflightFailed") // of the second try, which knows the definition
+	if !w.exists("configmap", "b") {
+		t.Error("Hold went back")
+	}
+	w.delivered(w.publish(map[string]string{"deploy/g.yaml": gadget("hold."+w.group(), "g", "1")}))
+}
+
+// group is an API group of the test's own.
+func (w *world) group() string { return strings.ReplaceAll(w.name, "-", "") + ".example.com" }
+
+func gadget(group, name, size string) string {
+	return fmt.Sprintf("apiVersion: %s/v1\nkind: Gadget\nmetadata: {name: %s}\nspec: {size: %s}\n", group, name, size)
+}
+
+func gadgets(group string) string {
+	return fmt.Sprintf(`apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
 metadata: {name: gadgets.%[1]s}
 spec:
@@ -287,13 +334,7 @@ spec:
       served: true
       storage: true
       schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {size: {type: integer}}}}}}
-`, group),
-	})
-	w.deliver(w.source("tag: main", ""))
-	w.delivered(release)
-	if !w.exists("gadgets."+group, "g") {
-		t.Error("the custom resource is missing")
-	}
+`, group)
 }
 
 func service(name string) string {

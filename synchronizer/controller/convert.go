@@ -89,12 +89,13 @@ func (r *reconciler) policies(ctx context.Context, d *v1alpha1.Delivery, reposit
 	}
 	var found []verify.NamedPolicy
 	for _, p := range list.Items {
+		if !p.Spec.Concerns(d.Namespace, repository.String()) {
+			continue
+		}
 		if err := p.Spec.Validate(); err != nil {
 			return nil, fmt.Errorf("%w %s: %w", errInvalidPolicy, p.Name, err)
 		}
-		if p.Spec.Matches(d.Namespace, repository.String()) {
-			found = append(found, verify.NamedPolicy{Name: "TrustPolicy " + p.Name, Policy: p.Spec})
-		}
+		found = append(found, verify.NamedPolicy{Name: "TrustPolicy " + p.Name, Policy: p.Spec})
 	}
 	if len(found) == 0 && r.options.RequireTrustPolicy {
 		return nil, fmt.Errorf("%w matches namespace %s and repository %s, and this controller requires one; hint: ask the platform team for a TrustPolicy", errNoPolicy, d.Namespace, repository)

@@ -88,16 +88,18 @@ func delivered(status *v1alpha1.DeliveryStatus, generation int64, r synchronizer
 func failed(status *v1alpha1.DeliveryStatus, d *v1alpha1.Delivery, out synchronizer.Outcome, err error) {
 	reason, stalled := reasonOf(d, err)
 	message := err.Error()
-	if out.Healthy && out.Running != nil {
+	settled := out.Healthy && out.Running != nil
+	if settled {
 		message += "; still running " + describe(*out.Running)
 		status.Objects = &v1alpha1.ObjectCount{Total: out.Health.Total, Ready: out.Health.Ready}
 	}
 	var refusal *verify.Refusal
-	switch {
+	switch halfWritten := status.Attempted != nil && status.Attempted.Since != nil && !settled; {
+	case halfWritten: // that is still what the cluster is at
 	case out.Wanted != nil:
-		status.Attempted = attempted(status.Attempted, *out.Wanted)
+		status.Attempted = ptr.To(releaseOf(*out.Wanted))
 	case errors.As(err, &refusal):
-		status.Attempted = attempted(status.Attempted, synchronizer.Release{Ref: refusal.Ref})
+		status.Attempted = ptr.To(releaseOf(synchronizer.Release{Ref: refusal.Ref}))
 	}
 	if status.Attempted != nil && status.Applied != nil && status.Attempted.Digest == status.Applied.Digest {
 		status.Attempted = nil
@@ -133,15 +135,6 @@ func suspended(d *v1alpha1.Delivery) v1alpha1.DeliveryStatus {
 	status := *d.Status.DeepCopy()
 	conclude(&status, d.Generation, metav1.ConditionFalse, "Suspended", "suspended; hint: set spec.suspend to false", false)
 	return status
-}
-
-// attempted keeps since when a release has been on its way.
-func attempted(before *v1alpha1.Release, r synchronizer.Release) *v1alpha1.Release {
-	if before != nil && before.Digest == r.Ref.Digest.String() {
-		return before
-	}
-	release := releaseOf(r)
-	return &release
 }
 
 func releaseOf(r synchronizer.Release) v1alpha1.Release {

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -48,6 +49,12 @@ func (f *Failures) Error() string {
 		fmt.Fprintf(&b, "; and %d more", more)
 	}
 	return b.String()
+}
+
+// Transient says that all listed causes may pass: a busy or unreachable API
+// server, a lost race. One that does not means that another try is in vain.
+func (f *Failures) Transient() bool {
+	return !slices.ContainsFunc(f.List, func(one Failure) bool { return !transient(one.Err) })
 }
 
 // Unwrap gives the listed causes.

@@ -20,6 +20,15 @@ func (p Policy) Matches(namespace, repository string) bool {
 	})
 }
 
+// Concerns is like Matches, but does not let a policy by whose patterns cannot be
+// read: nobody knows what they were meant to match.
+func (p Policy) Concerns(namespace, repository string) bool {
+	if p.Match.validate() != nil {
+		p.Match.Repositories = nil
+	}
+	return p.Matches(namespace, repository)
+}
+
 // matchPath compares whole path elements; reach[j] says that the elements read
 // so far match the first j parts, so time is bounded by the product of the lengths.
 func matchPath(pattern, parts []string) bool {
