@@ -30,6 +30,10 @@ type Package struct {
 // Digest is what the release is called by in every registry.
 func (p *Package) Digest() digest.Digest { return digest.FromBytes(p.Manifest) }
 
+// layerTitle is the name under which `oras pull` stores the layer; without one it
+// stores nothing.
+const layerTitle = "release.tar.gz"
+
 // objectsFile is the one file in an environment's folder.
 const objectsFile = "objects.yaml"
 
@@ -99,12 +103,14 @@ func (p *Package) encode(s Statement, files []objects.File) error {
 	if p.Layer, err = packLayer(files); err != nil {
 		return fmt.Errorf("writing the layer: %w", err)
 	}
+	layer := describe(ocispec.MediaTypeImageLayerGzip, p.Layer)
+	layer.Annotations = map[string]string{ocispec.AnnotationTitle: layerTitle}
 	p.Manifest, err = json.Marshal(ocispec.Manifest{
 		Versioned:    specs.Versioned{SchemaVersion: 2},
 		MediaType:    ocispec.MediaTypeImageManifest,
 		ArtifactType: TypeRelease,
 		Config:       describe(TypeConfig, p.Config),
-		Layers:       []ocispec.Descriptor{describe(ocispec.MediaTypeImageLayerGzip, p.Layer)},
+		Layers:       []ocispec.Descriptor{layer},
 		Annotations:  s.Annotations(),
 	})
 	if err != nil {

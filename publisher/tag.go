@@ -45,7 +45,7 @@ func (t tagger) plan(ctx context.Context) (moves, error) {
 	case at == t.ref:
 		m.there = append(m.there, t.statement.Version)
 	case at != artifact.Ref{}:
-		return moves{}, fmt.Errorf("the version %s of %s is taken by %s, and this release is %s; hint: versions never move: choose another --version, or raise --epoch if history was rewritten",
+		return moves{}, fmt.Errorf("the version %s of %s is taken by %s, and this release is %s; hint: versions never move: this release differs from that one in its commit, content, source or ref; choose another --version, or raise --epoch if history was rewritten",
 			t.statement.Version, t.o.To, at.Digest, t.ref.Digest)
 	default:
 		m.missing = append(m.missing, t.statement.Version)

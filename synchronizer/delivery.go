@@ -35,6 +35,8 @@ type Delivery struct {
 	Correct bool
 	// Rollback returns to the last good release when a new one fails.
 	Rollback bool
+	// Unreachable is why the source cannot even be asked; what runs is kept.
+	Unreachable error `json:"-"`
 	// Requested asks the registry now; a new value is a new request.
 	Requested string
 }

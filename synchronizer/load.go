@@ -25,6 +25,9 @@ type loaded struct {
 
 // want loads the release that the source names, and the watermark it raises.
 func (s *Synchronizer) want(ctx context.Context, d Delivery, memo *memo, state State) (*loaded, Watermark, error) {
+	if d.Unreachable != nil {
+		return nil, Watermark{}, at(Resolve, d.Unreachable)
+	}
 	ref, err := s.resolve(ctx, d, memo)
 	if err != nil {
 		return nil, Watermark{}, at(Resolve, err)
@@ -60,7 +63,11 @@ func (s *Synchronizer) lastGood(ctx context.Context, d Delivery, memo *memo, sta
 	if state.Applied == "" || wanted != nil && wanted.release.Ref.Digest == state.Applied {
 		return nil, nil
 	}
-	l, err := s.load(ctx, d, d.Source.Repository.At(state.Applied), memo.good)
+	known := memo.good
+	if memo.wanted != nil && memo.wanted.release.Ref.Digest == state.Applied {
+		known = memo.wanted // so that a registry that is down stops no drift correction
+	}
+	l, err := s.load(ctx, d, d.Source.Repository.At(state.Applied), known)
 	if err != nil {
 		return nil, err
 	}

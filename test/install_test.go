@@ -9,7 +9,7 @@ import (
 // admission of a namespace that enforces the restricted Pod Security Standard.
 func TestInstall(t *testing.T) {
 	w := onSync(t)
-	args := []string{"install", "--image", "example.com/sealift:1", "--components", "crds,rbac,sync,automate", "--namespace", "sealift-install"}
+	args := []string{"install", "--image", "example.com/sealift:1", "--components", "crds,rbac,sync,automate", "--namespace", "sealift-install", "--repo", "https://git.example.com/deploy.git"}
 	for range 2 {
 		if _, problem, err := w.sealift(args...); err != nil {
 			t.Fatalf("%v: %s", err, problem)
@@ -23,6 +23,10 @@ func TestInstall(t *testing.T) {
 		if got := w.kubectl("get", "deployment", name, "-n", "sealift-install", "-o", "jsonpath={.spec.template.spec.containers[0].image}"); got != "example.com/sealift:1" {
 			t.Errorf("%s runs %s", name, got)
 		}
+	}
+
+	if got := w.kubectl("get", "deployment", "sealift-automate", "-n", "sealift-install", "-o", "jsonpath={.spec.template.spec.containers[0].args}"); !strings.Contains(got, `"--repo=https://git.example.com/deploy.git"`) {
+		t.Errorf("the automator's arguments are %s", got)
 	}
 
 	exported, problem, err := w.sealift(append(args, "--export")...)

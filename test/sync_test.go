@@ -307,7 +307,7 @@ func TestHalfAppliedReleaseIsRolledBack(t *testing.T) {
 
 	w.deliver(w.source("tag: main", "  onFailure: Hold\n"))
 	w.publish(broken("hold." + w.group())) // another definition: this one is there by now
-	w.refused("PreflightFailed") // of the second try, which knows the definition
+	w.refused("PreflightFailed")           // of the second try, which knows the definition
 	if !w.exists("configmap", "b") {
 		t.Error("Hold went back")
 	}

@@ -95,6 +95,12 @@ func (w *world) environment() []string {
 	}
 }
 
+// dockerConfig is what the command line authenticates with.
+func (w *world) dockerConfig(content string) {
+	w.t.Helper()
+	must(w.t, os.WriteFile(filepath.Join(w.dir, "config.json"), []byte(content), 0o600))
+}
+
 func exitCode(err error) int {
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {

@@ -77,7 +77,7 @@ func (o *automateOptions) run(ctx context.Context, s streams) error {
 	o.automator.Username, o.automator.Password = os.Getenv(gitUsernameVar), os.Getenv(gitPasswordVar)
 	if o.watch {
 		return automator.Watch(ctx, o.automator, o.interval, func(result automator.Result, err error) {
-			if printed := o.print(s, result); err == nil {
+			if printed := o.print(s, result, err != nil); err == nil {
 				err = printed
 			}
 			if err != nil {
@@ -86,11 +86,11 @@ func (o *automateOptions) run(ctx context.Context, s streams) error {
 		})
 	}
 	result, err := automator.Run(ctx, o.automator)
-	return errors.Join(err, o.print(s, result))
+	return errors.Join(err, o.print(s, result, err != nil))
 }
 
 // print writes data to Out: JSON, or the diff of a dry run. The rest is for people.
-func (o *automateOptions) print(s streams, result automator.Result) error {
+func (o *automateOptions) print(s streams, result automator.Result, failed bool) error {
 	if result.Tip == "" {
 		return nil // it did not get as far as a tip; the error says why
 	}
@@ -111,7 +111,9 @@ func (o *automateOptions) print(s streams, result automator.Result) error {
 	switch {
 	case result.Pushed:
 		fmt.Fprintf(s.Err, "pushed %.7s to %s\n", result.Commit, printable(result.Branch))
-	case len(result.Changes) == 0:
+	case len(result.Changes) > 0:
+		fmt.Fprintf(s.Err, "dry run: nothing was pushed to %s\n", printable(result.Branch))
+	case !failed:
 		fmt.Fprintf(s.Err, "nothing to do: %s at %.7s is up to date\n", printable(result.Branch), result.Tip)
 	}
 	_, err := io.WriteString(s.Out, result.Diff)
@@ -149,7 +151,8 @@ func automation(r automator.Result) any {
 		Changes []change `json:"changes"`
 		Images  []image  `json:"images"`
 		Notes   []note   `json:"notes,omitempty"`
-	}{Branch: r.Branch, Tip: r.Tip, Commit: r.Commit, Pushed: r.Pushed, Changes: []change{}, Images: []image{}}
+		Diff    string   `json:"diff,omitempty"` // with --dry-run
+	}{Branch: r.Branch, Tip: r.Tip, Commit: r.Commit, Pushed: r.Pushed, Diff: r.Diff, Changes: []change{}, Images: []image{}}
 	for _, c := range r.Changes {
 		out.Changes = append(out.Changes, change{c.File, c.Line, c.Image, c.Old, c.New})
 	}

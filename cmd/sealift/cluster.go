@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -27,6 +28,9 @@ func (c *clusterFlags) register(flags *pflag.FlagSet, namespaceUsage string) {
 // connect reads the kubeconfig, or the service account where there is none.
 func (c *clusterFlags) connect() (*rest.Config, error) {
 	config, err := c.loader().ClientConfig()
+	if clientcmd.IsEmptyConfig(err) {
+		return nil, errors.New("finding the cluster: there is no kubeconfig, and this is no pod; hint: set --kubeconfig or KUBECONFIG")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("finding the cluster: %w; hint: set --kubeconfig and --context", err)
 	}

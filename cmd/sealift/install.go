@@ -23,6 +23,7 @@ type installOptions struct {
 	cluster    clusterFlags
 	components []string
 	image      string
+	repo       string
 	export     bool
 	timeout    time.Duration
 }
@@ -37,12 +38,17 @@ synchronizer. Installing again updates what is there.
 
 Components are crds, rbac (the namespace, service account and rights), sync (the
 Deployment) and automate (the automator's Deployment, which is not installed
-unless it is named: it needs a repository).`,
+unless it is named). The automator reads its Git credentials from the Secret
+sealift-automate, keys username and password.`,
 		Example: `  # Look at what would be installed
   sealift install --image registry.example.com/sealift:1.0.0 --export
 
   # Install it in the cluster of a kubeconfig context
   sealift install --image registry.example.com/sealift:1.0.0 --context staging
+
+  # The automator for one repository
+  sealift install --components rbac,automate --image registry.example.com/sealift:1.0.0 \
+    --repo https://git.example.com/deploy.git
 
   # Only the definitions, for a synchronizer that runs elsewhere
   sealift install --components crds`,
@@ -53,6 +59,7 @@ unless it is named: it needs a repository).`,
 	o.cluster.register(flags, "namespace to install into (default "+defaultNamespace+")")
 	flags.StringSliceVar(&o.components, "components", []string{"crds", "rbac", "sync"}, "what to install: crds, rbac, sync, automate")
 	flags.StringVar(&o.image, "image", "", "image that holds sealift at its entrypoint; needed by sync and automate")
+	flags.StringVar(&o.repo, "repo", "", "URL of the Git repository that the automator keeps; needed by automate")
 	flags.BoolVar(&o.export, "export", false, "print the manifests instead of applying them")
 	flags.DurationVar(&o.timeout, "timeout", time.Minute, "how long applying may take")
 	return cmd
@@ -98,7 +105,7 @@ func (o *installOptions) render() ([]*unstructured.Unstructured, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rendering the manifests: %w", err)
 	}
-	o.setImage(wanted)
+	o.fill(wanted)
 	return wanted, nil
 }
 
@@ -112,6 +119,9 @@ func (o *installOptions) check() error {
 		case "sync", "automate":
 			if o.image == "" {
 				return usage(fmt.Errorf("component %s needs --image; hint: an image whose entrypoint is the sealift binary", component))
+			}
+			if component == "automate" && o.repo == "" {
+				return usage(errors.New("component automate needs --repo; hint: --repo https://git.example.com/deploy.git"))
 			}
 		default:
 			return usage(fmt.Errorf("--components: %q is none of crds, rbac, sync, automate", component))
@@ -133,13 +143,17 @@ func (o *installOptions) kustomization() string {
 	return b.String()
 }
 
-// setImage replaces the placeholder in the Deployments.
-func (o *installOptions) setImage(wanted []*unstructured.Unstructured) {
+// fill puts the image and the repository into the Deployments.
+func (o *installOptions) fill(wanted []*unstructured.Unstructured) {
 	for _, object := range wanted {
 		containers, _, _ := unstructured.NestedSlice(object.Object, "spec", "template", "spec", "containers")
 		for _, c := range containers {
 			if container, ok := c.(map[string]any); ok && container["name"] == "sealift" {
 				container["image"] = o.image
+				args, _ := container["args"].([]any)
+				if i := slices.Index(args, any("--repo=")); i >= 0 {
+					args[i] = "--repo=" + o.repo
+				}
 			}
 		}
 		if containers != nil {
@@ -168,6 +182,9 @@ func (o *installOptions) apply(ctx context.Context, s streams, wanted []*unstruc
 		return fmt.Errorf("planning the installation: %w", err)
 	}
 	if err := e.Preflight(ctx, plan); err != nil {
+		if !slices.Contains(o.components, "rbac") {
+			err = fmt.Errorf("%w; hint: the namespace and the rights come with the component rbac", err)
+		}
 		return fmt.Errorf("checking the installation: %w", err)
 	}
 	report, err := e.Apply(ctx, plan)

@@ -146,10 +146,10 @@ func (o *publishOptions) complete(s streams) error {
 // print writes JSON (an object for one release, an array for several) to Out, or
 // a summary for people to Err.
 func (o *publishOptions) print(s streams, results []publisher.Result) error {
-	if o.output == "json" {
-		if len(results) == 1 {
-			return printJSON(s.Out, results[0])
-		}
+	if o.output == "json" && len(results) == 1 {
+		return printJSON(s.Out, results[0])
+	}
+	if o.output == "json" && len(results) > 1 {
 		return printJSON(s.Out, results)
 	}
 	for _, r := range results {

@@ -28,6 +28,7 @@ func newRootCommand(s streams) *cobra.Command {
   sealift automate   commits newer image versions back to Git
 
 Exit codes: 0 done, 1 error, 2 usage, 3 untrusted.`,
+		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}

@@ -85,7 +85,7 @@ func (o *verifyOptions) policies() ([]verify.NamedPolicy, error) {
 	case o.policy != "":
 		data, err := readBounded(o.policy, maxPolicyBytes)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("reading the policy: %w", err)
 		}
 		policies, err := policy.Parse(data)
 		if err != nil {
@@ -95,7 +95,7 @@ func (o *verifyOptions) policies() ([]verify.NamedPolicy, error) {
 	}
 	data, err := readBounded(o.key, maxPolicyBytes)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("reading the key: %w", err)
 	}
 	named, err := policy.OfKey(data)
 	if err != nil {

@@ -57,6 +57,9 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("starting the controller: %w", err)
 	}
+	if err := prepared(ctx, manager.GetAPIReader(), o.Namespace); err != nil {
+		return err
+	}
 	r := &reconciler{options: o, client: manager.GetClient(), reader: manager.GetAPIReader()}
 	r.events = manager.GetEventRecorder("sealift")
 	e, err := engine.New(o.Config, r.changed)
@@ -108,6 +111,20 @@ func newManager(o Options) (manager.Manager, error) {
 		return nil, err
 	}
 	return m, m.AddReadyzCheck("ping", healthz.Ping)
+}
+
+// prepared says what is missing in the cluster before a time-out does.
+func prepared(ctx context.Context, reader client.Reader, namespace string) error {
+	const hint = "hint: sealift install --components crds,rbac"
+	for _, list := range []client.ObjectList{&v1alpha1.DeliveryList{}, &v1alpha1.TrustPolicyList{}} {
+		if err := reader.List(ctx, list, client.Limit(1)); err != nil {
+			return fmt.Errorf("reading Deliveries and TrustPolicies: %w; %s", err, hint)
+		}
+	}
+	if err := reader.Get(ctx, client.ObjectKey{Name: namespace}, &corev1.Namespace{}); err != nil {
+		return fmt.Errorf("looking for the synchronizer's own namespace: %w; %s, or name another with --namespace", err, hint)
+	}
+	return nil
 }
 
 // quiet keeps the libraries' everyday news out of the log.

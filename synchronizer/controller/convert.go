@@ -56,8 +56,8 @@ func (r *reconciler) convert(ctx context.Context, d *v1alpha1.Delivery) (synchro
 	if asked.Policies, err = r.policies(ctx, d, repository); err != nil {
 		return asked, err
 	}
-	asked.Source.DockerConfig, err = r.pullSecret(ctx, d)
-	return asked, err
+	asked.Source.DockerConfig, asked.Unreachable = r.pullSecret(ctx, d)
+	return asked, nil
 }
 
 func userOf(d *v1alpha1.Delivery) string {

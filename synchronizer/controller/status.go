@@ -82,6 +82,9 @@ func delivered(status *v1alpha1.DeliveryStatus, generation int64, r synchronizer
 	if len(out.Drifted) > 0 {
 		reason, message = "Drifted", fmt.Sprintf("%s; %d objects drifted and are left as they are", message, len(out.Drifted))
 	}
+	for _, finding := range r.Findings {
+		message += "; " + finding
+	}
 	conclude(status, generation, metav1.ConditionTrue, reason, message, false)
 }
 

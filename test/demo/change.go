@@ -68,7 +68,7 @@ func bumpImage(ctx context.Context, p *player) error {
 	if _, err := p.run(ctx, "sealift", "automate", "--repo", p.repository, "--branch", "main", "--once", "--plain-http"); err != nil {
 		return err
 	}
-	if _, err := p.quiet(ctx, "git", "pull", "--quiet", "origin", "main"); err != nil {
+	if _, err := p.run(ctx, "git", "pull", "--quiet", "origin", "main"); err != nil {
 		return err
 	}
 	if _, err := p.run(ctx, "git", "show", "--format=%h %s", "--unified=0"); err != nil {
@@ -82,7 +82,7 @@ func revertBump(ctx context.Context, p *player) error {
 	if _, err := p.run(ctx, "git", "revert", "--no-edit", "HEAD"); err != nil {
 		return err
 	}
-	if _, err := p.quiet(ctx, "git", "push", "--quiet", "origin", "HEAD:main"); err != nil {
+	if _, err := p.run(ctx, "git", "push", "--quiet", "origin", "HEAD:main"); err != nil {
 		return err
 	}
 	return p.rollOut(ctx, "1.0.0")

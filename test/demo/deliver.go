@@ -85,7 +85,7 @@ func (p *player) commit(ctx context.Context, message string, content map[string]
 	if err != nil {
 		return err
 	}
-	p.say("   $ git commit -m %q && git push     # %.7s", message, id)
+	p.say("   $ git commit -m %q && git push     # commit %.7s", message, id)
 	_, err = p.quiet(ctx, "git", "push", "--quiet", "origin", "HEAD:main")
 	return err
 }

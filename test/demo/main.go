@@ -44,7 +44,7 @@ func run(ctx context.Context) (err error) {
 		p.showLog()
 		return err
 	}
-	if os.Getenv("KEEP") == "1" {
+	if os.Getenv("KEEP") != "" {
 		p.keep(ctx)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -111,7 +112,7 @@ func (p *player) startSync() error {
 		return err
 	}
 	defer log.Close()
-	p.say("   $ sealift sync --namespace sealift-system &")
+	p.say("   $ sealift sync --namespace sealift-system &     # as a user with the rights of the component rbac")
 	p.sync = exec.Command(p.sealift, "sync", "--namespace", "sealift-system", "--kubeconfig", p.stage.SealiftKubeconfig)
 	p.sync.Env = p.environment()
 	p.sync.Stdout, p.sync.Stderr = log, log
@@ -161,11 +162,20 @@ Everything is still running. In another terminal:
   alias kubectl=%[2]s
   kubectl get deliveries -A
   kubectl describe delivery shop -n shop
-  kubectl delete deployment shop -n shop && kubectl get deployments -n shop   # it is back
+  kubectl delete deployment shop -n shop; sleep 1; kubectl get deployments -n shop   # it is back
   git clone %[3]s
   %[4]s verify %[5]s:main --key %[6]s --plain-http
 
-The synchronizer logs to %[7]s. Ctrl-C ends it all.`,
+The synchronizer logs to %[7]s. Enter ends it all.`,
 		p.stage.Kubeconfig, p.kubectl(), p.repository, p.sealift, p.release(), p.ci.Public, p.logPath())
-	<-ctx.Done()
+	enter := make(chan struct{})
+	go func() {
+		if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err == nil {
+			close(enter)
+		}
+	}()
+	select {
+	case <-ctx.Done():
+	case <-enter:
+	}
 }

@@ -26,7 +26,7 @@ func refuseUnsigned(ctx context.Context, p *player) error {
 		return err
 	}
 	changed := mutate.Annotations(image, map[string]string{"org.opencontainers.image.version": "6.6.6"}).(v1.Image)
-	p.say("   $ crane mutate --annotation org.opencontainers.image.version=6.6.6 %s", reference)
+	p.say("   (a copy of the release with another annotation, unsigned, is pushed to the tag main)")
 	if err := remote.Write(reference, changed); err != nil {
 		return err
 	}
@@ -43,6 +43,7 @@ func refuseStranger(ctx context.Context, p *player) error {
 	if _, err := stage.Commit(clone, "Open a back door", map[string]string{"deploy/base/door.txt": "open\n"}); err != nil {
 		return err
 	}
+	p.say("   (the stranger clones the shop, and commits \"Open a back door\")")
 	shop := p.work
 	p.work = clone
 	_, err := p.run(ctx, "sealift", "publish", "--key", "../stranger.key", "--plain-http", "--version", "6.6.6", "--quiet")
@@ -59,6 +60,7 @@ func refuseFlippedBit(ctx context.Context, p *player) error {
 	if _, err := p.quiet(ctx, "kubectl", "patch", "delivery", "shop", "-n", "shop", "--type=merge", `--patch={"spec":{"suspend":true}}`); err != nil {
 		return err
 	}
+	p.say("   (the Delivery is suspended, so that the layer is damaged before it is read)")
 	greeting := strings.Replace(p.file("deploy/base/config.yaml"), "Welcome to the shop", "Welcome back", 1)
 	if err := p.commit(ctx, "Greet people who come back", map[string]string{"deploy/base/config.yaml": greeting}); err != nil {
 		return err
@@ -74,7 +76,7 @@ func refuseFlippedBit(ctx context.Context, p *player) error {
 	if err := p.stage.Registry.Corrupt(layer); err != nil {
 		return err
 	}
-	p.say("   (one bit of %.19s is flipped in the registry's storage)", layer)
+	p.say("   (one bit of %.19s is flipped in the registry's storage, and the Delivery resumed)", layer)
 	if _, err := p.quiet(ctx, "kubectl", "patch", "delivery", "shop", "-n", "shop", "--type=merge", `--patch={"spec":{"suspend":false}}`); err != nil {
 		return err
 	}
