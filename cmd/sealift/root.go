@@ -27,7 +27,7 @@ func newRootCommand(s streams) *cobra.Command {
   sealift sync       verifies releases, applies them, and keeps the cluster there
   sealift automate   commits newer image versions back to Git
 
-Exit codes: 0 done, 1 error, 2 usage, 3 untrusted.`,
+Exit codes: 0 done, 1 error, 2 usage, 3 the release is not trusted.`,
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
