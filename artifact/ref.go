@@ -62,7 +62,10 @@ func ParseAddress(s string) (Address, error) {
 	if err != nil {
 		return Address{}, fmt.Errorf("registry address %q: %w", s, err)
 	}
-	a := Address{Repository: Repository{Host: parsed.Registry, Path: parsed.Repository}, Tag: parsed.Reference}
+	a := Address{Repository: Repository{Host: canonicalHost(parsed.Registry), Path: parsed.Repository}, Tag: parsed.Reference}
+	if strings.Trim(a.Repository.Host, ".") == "" {
+		return Address{}, fmt.Errorf("registry address %q: %q is not a host", s, parsed.Registry)
+	}
 	if dig == "" {
 		if strings.HasSuffix(trimmed, "@") {
 			return Address{}, fmt.Errorf("registry address %q: the digest is empty", s)
@@ -74,6 +77,21 @@ func ParseAddress(s string) (Address, error) {
 		return Address{}, fmt.Errorf("registry address %q: %q is not a sha256 digest", s, dig)
 	}
 	return a, nil
+}
+
+// canonicalHost gives the spellings of one registry one form, so that a policy
+// cannot be escaped by writing its host otherwise: lower case, no dot at the end,
+// and neither of the ports that the scheme implies.
+func canonicalHost(host string) string {
+	host = strings.ToLower(host)
+	for _, port := range []string{":443", ":80"} {
+		host = strings.TrimSuffix(host, port)
+	}
+	name, port, found := strings.Cut(host, ":")
+	if found && !strings.HasPrefix(host, "[") {
+		return strings.TrimRight(name, ".") + ":" + port
+	}
+	return strings.TrimRight(host, ".")
 }
 
 // ParseRepository reads oci://HOST/PATH and refuses a tag or digest.

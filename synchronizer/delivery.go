@@ -63,11 +63,10 @@ type State struct {
 	// Accepted is the highest release accepted from the source's repository.
 	Accepted Watermark
 	// Applied is the last release that was applied in full and became healthy.
-	Applied digest.Digest
-	// Attempted is the release of which something was written, and since when;
-	// empty once it is the applied one.
+	Applied artifact.Ref
+	// Attempted is the release of which something was written; empty once it is
+	// the applied one.
 	Attempted digest.Digest
-	Since     time.Time
 	// Quarantined failed and is not tried again; Cause says why.
 	Quarantined digest.Digest
 	Cause       string

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -54,20 +55,24 @@ type QuarantineError struct {
 }
 
 func (e *QuarantineError) Error() string {
-	return fmt.Sprintf("release %s failed and was rolled back: %s; hint: publish a newer release, or set the annotation sealift.dev/requestedAt to try again", e.Release.Ref.Digest, e.Cause)
+	return fmt.Sprintf("release %s failed and is not tried again: %s; hint: publish a newer release, or set the annotation sealift.dev/requestedAt to try again", e.Release.Ref.Digest, e.Cause)
 }
 
 // lastGood loads the release that was applied last, by its digest; it is
 // verified like any other. It is nil when there is none, or when it is wanted.
 func (s *Synchronizer) lastGood(ctx context.Context, d Delivery, memo *memo, state State, wanted *loaded) (*loaded, error) {
-	if state.Applied == "" || wanted != nil && wanted.release.Ref.Digest == state.Applied {
+	if state.Applied.Digest == "" || wanted != nil && wanted.release.Ref == state.Applied {
 		return nil, nil
 	}
+	if memo.lost != nil && time.Now().Before(memo.resolved.next) {
+		return nil, memo.lost
+	}
 	known := memo.good
-	if memo.wanted != nil && memo.wanted.release.Ref.Digest == state.Applied {
+	if memo.wanted != nil && memo.wanted.release.Ref == state.Applied {
 		known = memo.wanted // so that a registry that is down stops no drift correction
 	}
-	l, err := s.load(ctx, d, d.Source.Repository.At(state.Applied), known)
+	l, err := s.load(ctx, d, state.Applied, known)
+	memo.lost = err
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +91,9 @@ func (s *Synchronizer) load(ctx context.Context, d Delivery, ref artifact.Ref, b
 	if err != nil {
 		return nil, at(Verify, err)
 	}
-	verified, err := verify.Release(ctx, registry, ref, d.Policies, verify.Claim{Namespace: d.Namespace})
+	judging, cancel := context.WithTimeout(ctx, verifyTimeout)
+	defer cancel()
+	verified, err := verify.Release(judging, registry, ref, d.Policies, verify.Claim{Namespace: d.Namespace})
 	if err != nil {
 		return nil, at(Verify, err)
 	}

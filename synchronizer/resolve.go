@@ -11,8 +11,16 @@ import (
 	"sealift.dev/artifact"
 )
 
-// maxTags bounds the tag list that a semver source may need.
-const maxTags = 20_000
+const (
+	// maxTags bounds the tag list that a semver source may need.
+	maxTags = 20_000
+	// maxRegistries bounds the clients kept, one for each pull secret's content.
+	maxRegistries = 1_000
+
+	// A slow registry holds a worker no longer than this.
+	resolveTimeout = 20 * time.Second
+	verifyTimeout  = 30 * time.Second
+)
 
 // resolution is the last answer of the registry.
 type resolution struct {
@@ -35,7 +43,9 @@ func (s *Synchronizer) resolve(ctx context.Context, d Delivery, memo *memo) (art
 	if fresh && last.ref.Digest != "" {
 		return last.ref, nil
 	}
-	ref, err := s.ask(ctx, d.Source)
+	asking, cancel := context.WithTimeout(ctx, resolveTimeout)
+	defer cancel()
+	ref, err := s.ask(asking, d.Source)
 	if err != nil {
 		return artifact.Ref{}, err
 	}
@@ -115,6 +125,9 @@ func (s *Synchronizer) registry(source Source) (*artifact.Registry, error) {
 			return nil, fmt.Errorf("reading the pull secret: %w", err)
 		}
 		options.Credentials = credentials
+	}
+	if len(s.registries) >= maxRegistries {
+		clear(s.registries)
 	}
 	s.registries[key] = artifact.NewRegistry(options)
 	return s.registries[key], nil

@@ -43,10 +43,10 @@ func (s *Synchronizer) settle(ctx context.Context, d Delivery, l *loaded, waterm
 	out.Report, err = s.engine.Apply(ctx, plan)
 	memo.stuck.release, memo.stuck.err = l.release.Ref, at(Apply, err)
 	if err != nil {
-		out.Quarantine = goesBack(d, l, m.State()) && (final(err) || time.Since(m.State().Since) > d.Timeout)
+		out.Quarantine = final(err) && goesBack(d, l, m.State())
 		return at(Apply, err)
 	}
-	if err := s.wait(ctx, d, target, memo, m.State(), out); err != nil || out.Health.Ready < out.Health.Total {
+	if err := s.wait(ctx, d, target, memo, out); err != nil || out.Health.Ready < out.Health.Total {
 		out.Quarantine = errors.Is(err, ErrUnhealthy) && goesBack(d, l, m.State())
 		return at(Wait, err)
 	}
@@ -70,7 +70,7 @@ func (s *Synchronizer) target(d Delivery, l *loaded, state State) engine.Target 
 		Prune:          d.Prune,
 		PruneProtected: d.PruneProtected,
 		Correct:        d.Correct,
-		Settled:        l.release.Ref.Digest == state.Applied,
+		Settled:        l.release.Ref == state.Applied,
 	}
 }
 
@@ -81,8 +81,7 @@ func begin(ctx context.Context, l *loaded, watermark *Watermark, plan *engine.Pl
 	if watermark != nil {
 		intent.Accepted = *watermark
 	}
-	digest := l.release.Ref.Digest
-	known := digest == state.Applied || digest == state.Attempted
+	known := l.release.Ref == state.Applied || l.release.Ref.Digest == state.Attempted
 	newKind := func(kind schema.GroupKind) bool { return !slices.Contains(state.Kinds, kind) }
 	if known && intent.Accepted == state.Accepted && !slices.ContainsFunc(intent.Kinds, newKind) {
 		return nil
@@ -91,26 +90,19 @@ func begin(ctx context.Context, l *loaded, watermark *Watermark, plan *engine.Pl
 }
 
 // wait looks at the objects' health once; events bring the next pass.
-func (s *Synchronizer) wait(ctx context.Context, d Delivery, target engine.Target, memo *memo, state State, out *Outcome) error {
+func (s *Synchronizer) wait(ctx context.Context, d Delivery, target engine.Target, memo *memo, out *Outcome) error {
 	health, err := s.engine.Health(ctx, target)
 	if err != nil {
 		return err
 	}
 	out.Health = health
 	if health.Ready == health.Total {
-		memo.unhealthy.since = time.Time{}
+		memo.unhealthy = unhealthy{}
 		return nil
 	}
-	if memo.unhealthy.since.IsZero() || memo.unhealthy.release != out.Running.Ref {
-		memo.unhealthy.release, memo.unhealthy.since = out.Running.Ref, time.Now()
-	}
-	since := memo.unhealthy.since
-	if state.Attempted == out.Running.Ref.Digest {
-		since = state.Since
-	}
-	out.Waited = time.Since(since)
-	deadline := since.Add(d.Timeout)
-	if time.Now().Before(deadline) {
+	out.Waited = memo.unhealthy.look(out.Running.Ref, len(out.Report.Created)+len(out.Report.Updated) > 0)
+	deadline := time.Now().Add(d.Timeout - out.Waited)
+	if out.Waited < d.Timeout {
 		out.Deadline = deadline
 		return nil
 	}
@@ -119,8 +111,8 @@ func (s *Synchronizer) wait(ctx context.Context, d Delivery, target engine.Targe
 
 // goesBack says that a failed release is given up for the last good one.
 func goesBack(d Delivery, l *loaded, state State) bool {
-	digest := l.release.Ref.Digest
-	return d.Rollback && state.Applied != "" && state.Applied != digest && state.Attempted == digest
+	ref := l.release.Ref
+	return d.Rollback && state.Applied.Digest != "" && state.Applied != ref && state.Attempted == ref.Digest
 }
 
 // final says that the API server refused a write for good.

@@ -39,6 +39,15 @@ type Error struct {
 func (e *Error) Error() string { return e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
 
+// keepError is a refused release while the last good one cannot be kept, either.
+// What counts is the refusal.
+type keepError struct{ cause, lost error }
+
+func (e *keepError) Error() string {
+	return fmt.Sprintf("%v; and the last good release cannot be kept: %v", e.cause, e.lost)
+}
+func (e *keepError) Unwrap() error { return e.cause }
+
 func at(step Step, err error) error {
 	if err == nil {
 		return nil
@@ -82,11 +91,27 @@ type memo struct {
 		release artifact.Ref
 		err     error
 	}
-	// unhealthy is since when a release has not been healthy.
-	unhealthy struct {
-		release artifact.Ref
-		since   time.Time
+	// lost is why the last good release cannot be had; it waits for its time, too.
+	lost      error
+	unhealthy unhealthy
+}
+
+// unhealthy is how long this process has seen a release not healthy. Time in which
+// nobody looked does not count: the process was down, or the Delivery suspended.
+type unhealthy struct {
+	release artifact.Ref
+	since   time.Time
+	seen    time.Time
+}
+
+// look says how long that has been; a pass that wrote something starts anew.
+func (u *unhealthy) look(release artifact.Ref, wrote bool) time.Duration {
+	now := time.Now()
+	if wrote || u.release != release || u.since.IsZero() || now.Sub(u.seen) > 3*patience {
+		u.release, u.since = release, now
 	}
+	u.seen = now
+	return now.Sub(u.since)
 }
 
 // refusal is a wanted release that did not get as far as a write. It is not
@@ -114,9 +139,10 @@ func (s *Synchronizer) Deliver(ctx context.Context, d Delivery, m Memory) (Outco
 	}
 	good, lost := s.lastGood(ctx, d, memo, m.State(), wanted)
 	if lost == nil && good != nil {
-		if kept := s.settle(ctx, d, good, nil, memo, m, &out); kept != nil {
-			err = fmt.Errorf("%w; keeping the last good release: %w", err, kept)
-		}
+		lost = s.settle(ctx, d, good, nil, memo, m, &out)
+	}
+	if lost != nil && lost.Error() != err.Error() {
+		err = &keepError{cause: err, lost: lost}
 	}
 	return finish(d, memo, out, err), err
 }
@@ -142,7 +168,7 @@ func (memo *memo) ask(d Delivery, state State) {
 	asked := fingerprint(d, state.Quarantined)
 	if asked != memo.asked {
 		memo.asked, memo.refused, memo.failures = asked, refusal{}, 0
-		memo.stuck.err = nil
+		memo.stuck.err, memo.lost = nil, nil
 	}
 }
 

@@ -204,6 +204,9 @@ type DeliveryStatus struct {
 
 // Release identifies a release in the status.
 type Release struct {
+	// Repository that the release was read from: HOST/PATH.
+	// +optional
+	Repository string `json:"repository,omitempty"`
 	// Digest of the manifest in the registry.
 	Digest string `json:"digest"`
 	// Revision is the Git revision: main@sha1:<commit>.

@@ -20,6 +20,9 @@ func Decode(files []File, limits Limits) ([]*unstructured.Unstructured, error) {
 		if d.total += int64(len(f.Data)); d.total > limits.Total {
 			return nil, fmt.Errorf("%q: the files hold more than %d bytes: %w", f.Path, limits.Total, ErrLimit)
 		}
+		if d.values += valuesAtMost(f.Data); d.values > limits.AllValues {
+			return nil, fmt.Errorf("%q: the files hold more than %d values: %w", f.Path, limits.AllValues, ErrLimit)
+		}
 		documents, err := Documents(f, limits)
 		if err != nil {
 			return nil, err
@@ -39,6 +42,7 @@ type identity struct{ group, kind, namespace, name string }
 type decoder struct {
 	limits  Limits
 	total   int64
+	values  int
 	objects []*unstructured.Unstructured
 	places  map[identity]string // where each object was read
 }

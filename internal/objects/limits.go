@@ -20,6 +20,7 @@ type Limits struct {
 	Values    int   // values of one document
 	Depth     int   // levels of nesting
 	Total     int64 // bytes of all files
+	AllValues int   // values of all files: what they cost in memory
 }
 
 // DefaultLimits is what both the publisher and the synchronizer use, so that
@@ -30,6 +31,7 @@ func DefaultLimits() Limits {
 		Document:  4 << 20,
 		Values:    600_000,
 		Depth:     100,
-		Total:     256 << 20,
+		Total:     64 << 20,
+		AllValues: 2_000_000,
 	}
 }

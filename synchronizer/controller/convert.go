@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -87,6 +90,7 @@ func (r *reconciler) policies(ctx context.Context, d *v1alpha1.Delivery, reposit
 	if err := r.client.List(ctx, &list); err != nil {
 		return nil, fmt.Errorf("listing trust policies: %w", err)
 	}
+	slices.SortFunc(list.Items, func(a, b v1alpha1.TrustPolicy) int { return strings.Compare(a.Name, b.Name) })
 	var found []verify.NamedPolicy
 	for _, p := range list.Items {
 		if !p.Spec.Concerns(d.Namespace, repository.String()) {
@@ -127,8 +131,12 @@ func (r *reconciler) pullSecret(ctx context.Context, d *v1alpha1.Delivery) ([]by
 	}
 	var secret corev1.Secret
 	name := d.Spec.Source.SecretRef.Name
-	if err := r.reader.Get(ctx, types.NamespacedName{Namespace: d.Namespace, Name: name}, &secret); err != nil {
+	err := r.reader.Get(ctx, types.NamespacedName{Namespace: d.Namespace, Name: name}, &secret)
+	if apierrors.IsNotFound(err) {
 		return nil, fmt.Errorf("%w %s: %w", errPullSecret, name, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the pull secret %s: %w", name, err)
 	}
 	config := secret.Data[corev1.DockerConfigJsonKey]
 	if len(config) == 0 {

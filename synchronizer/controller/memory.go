@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -13,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"sealift.dev/api/v1alpha1"
+	"sealift.dev/artifact"
 	"sealift.dev/synchronizer"
 )
 
@@ -66,7 +68,7 @@ func (r *reconciler) readRecord(ctx context.Context, d *v1alpha1.Delivery) (*rec
 	for _, value := range stored.Data {
 		var w synchronizer.Watermark
 		if err := json.Unmarshal([]byte(value), &w); err != nil {
-			return nil, fmt.Errorf("config map %s does not hold an acceptance record: %w; hint: delete it to accept any release again", key, err)
+			return nil, fmt.Errorf("config map %s does not hold an acceptance record: %w; hint: delete it; what the status says counts then", key, err)
 		}
 		rec.accepted[w.Repository] = w
 	}
@@ -99,15 +101,25 @@ func (m *memory) State() synchronizer.State {
 		}
 	}
 	if status.Applied != nil {
-		state.Applied = digest.Digest(status.Applied.Digest)
+		state.Applied = m.appliedRef(status.Applied)
 	}
 	if status.Attempted != nil && status.Attempted.Since != nil {
-		state.Attempted, state.Since = digest.Digest(status.Attempted.Digest), status.Attempted.Since.Time
+		state.Attempted = digest.Digest(status.Attempted.Digest)
 	}
 	if status.Quarantined != nil {
 		state.Quarantined, state.Cause = digest.Digest(status.Quarantined.Digest), status.Quarantined.Cause
 	}
 	return state
+}
+
+// appliedRef is where the applied release was read from, which may be another
+// repository than the source's by now.
+func (m *memory) appliedRef(r *v1alpha1.Release) artifact.Ref {
+	repository, err := artifact.ParseRepository(cmp.Or(r.Repository, m.repository))
+	if err != nil {
+		return artifact.Ref{}
+	}
+	return repository.At(digest.Digest(r.Digest))
 }
 
 // Begin saves the watermark first: a crash between the two writes may cost a

@@ -31,7 +31,7 @@ func causes() []cause {
 		{is(errInvalidSpec), "InvalidSpec", true},
 		{is(errInvalidPolicy), "InvalidTrustPolicy", true},
 		{is(errNoPolicy), "NoTrustPolicy", true},
-		{is(errPullSecret), "PullSecretNotFound", true},
+		{is(errPullSecret), "PullSecretNotFound", false},
 		{is(synchronizer.ErrDowngrade), "Downgrade", true},
 		{is(synchronizer.ErrEquivocation), "Equivocation", true},
 		{is(synchronizer.ErrNoEnvironment), "EnvironmentNotFound", true},

@@ -3,11 +3,13 @@ package controller
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -16,6 +18,7 @@ import (
 	"sealift.dev/api/v1alpha1"
 	"sealift.dev/artifact"
 	"sealift.dev/synchronizer"
+	"sealift.dev/synchronizer/engine"
 )
 
 // finalizer keeps a deleted Delivery until its objects are pruned.
@@ -46,13 +49,16 @@ func (r *reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 func (r *reconciler) deliver(ctx context.Context, d *v1alpha1.Delivery) (ctrl.Result, error) {
 	begun := time.Now()
 	asked, err := r.convert(ctx, d)
-	if err != nil {
-		return retryConflict(r.report(ctx, d, asked, synchronizer.Outcome{Next: time.Minute}, err, begun))
-	}
 	r.owners.Store(asked.Owner(), client.ObjectKeyFromObject(d))
-	memory, err := r.remember(ctx, d, asked)
+	var memory *memory
+	if err == nil {
+		memory, err = r.remember(ctx, d, asked)
+	}
 	if err != nil {
-		return ctrl.Result{}, err
+		if err := r.report(ctx, d, asked, synchronizer.Outcome{}, err, begun); err != nil {
+			return retryConflict(err)
+		}
+		return ctrl.Result{RequeueAfter: time.Minute}, nil
 	}
 	outcome, err := r.synchronizer.Deliver(ctx, asked, memory)
 	if apierrors.IsConflict(err) && atBegin(err) || ctx.Err() != nil {
@@ -144,8 +150,7 @@ func (r *reconciler) finalize(ctx context.Context, d *v1alpha1.Delivery) (ctrl.R
 		r.owners.Store(ownedBy(d).Owner, client.ObjectKeyFromObject(d))
 		report, err := r.engine.DeleteAll(ctx, ownedBy(d))
 		if err != nil && !r.namespaceEnds(ctx, d.Namespace) {
-			r.events.Eventf(d, nil, corev1.EventTypeWarning, "PruneFailed", "Prune", "%s", clip(err.Error()))
-			return ctrl.Result{RequeueAfter: 10 * time.Second}, nil
+			return r.stay(ctx, d, err)
 		}
 		if err == nil && len(report.Pending) > 0 {
 			return ctrl.Result{RequeueAfter: 5 * time.Second}, nil
@@ -154,6 +159,21 @@ func (r *reconciler) finalize(ctx context.Context, d *v1alpha1.Delivery) (ctrl.R
 	before := d.DeepCopy()
 	controllerutil.RemoveFinalizer(d, finalizer)
 	return ctrl.Result{}, client.IgnoreNotFound(r.client.Patch(ctx, d, client.MergeFrom(before)))
+}
+
+// stay keeps a deleted Delivery whose objects could not be pruned, and says so.
+// The longer that lasts, the less often it is tried.
+func (r *reconciler) stay(ctx context.Context, d *v1alpha1.Delivery, err error) (ctrl.Result, error) {
+	status := *d.Status.DeepCopy()
+	message := fmt.Sprintf("deleting its objects: %v; hint: set spec.suspend to true to let the Delivery go without them", err)
+	conclude(&status, d.Generation, metav1.ConditionFalse, "PruneFailed", message, false)
+	if !equal(d.Status, status) {
+		r.events.Eventf(d, nil, corev1.EventTypeWarning, "PruneFailed", "Prune", "%s", clip(message))
+	}
+	if err := r.write(ctx, d, status); err != nil {
+		return retryConflict(err)
+	}
+	return ctrl.Result{RequeueAfter: min(5*time.Minute, 5*time.Second+time.Since(d.DeletionTimestamp.Time)/4)}, nil
 }
 
 // namespaceEnds says that the namespace goes, and with it the service account
@@ -168,5 +188,6 @@ func (r *reconciler) forget(name types.NamespacedName) {
 	r.latest.Delete(name)
 	r.accepted.Delete(name)
 	r.secrets.Delete(name)
+	r.owners.Delete(engine.OwnerOf(name.Namespace, name.Name))
 	r.synchronizer.Forget(name.Namespace, name.Name)
 }

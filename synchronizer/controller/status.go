@@ -69,7 +69,7 @@ func after(d *v1alpha1.Delivery, asked synchronizer.Delivery, out synchronizer.O
 }
 
 func delivered(status *v1alpha1.DeliveryStatus, generation int64, r synchronizer.Release, out synchronizer.Outcome) {
-	if status.Applied == nil || status.Applied.Digest != r.Ref.Digest.String() {
+	if status.Applied == nil || status.Applied.Digest != r.Ref.Digest.String() || status.Applied.Repository != r.Ref.Repository.String() {
 		release := releaseOf(r)
 		release.Since = ptr.To(metav1.Now())
 		status.Applied = &release
@@ -92,6 +92,12 @@ func failed(status *v1alpha1.DeliveryStatus, d *v1alpha1.Delivery, out synchroni
 	reason, stalled := reasonOf(d, err)
 	message := err.Error()
 	settled := out.Healthy && out.Running != nil
+	if reason == "RolledBack" && !settled {
+		reason, stalled = "RollbackFailed", false
+		if out.Running != nil && out.Waited > 0 {
+			reason = "RollingBack"
+		}
+	}
 	if settled {
 		message += "; still running " + describe(*out.Running)
 		status.Objects = &v1alpha1.ObjectCount{Total: out.Health.Total, Ready: out.Health.Ready}
@@ -142,10 +148,11 @@ func suspended(d *v1alpha1.Delivery) v1alpha1.DeliveryStatus {
 
 func releaseOf(r synchronizer.Release) v1alpha1.Release {
 	return v1alpha1.Release{
-		Digest:   r.Ref.Digest.String(),
-		Revision: plain(r.Statement.Revision),
-		Version:  plain(r.Statement.Version),
-		SignedBy: slices.Clone(r.SignedBy),
+		Repository: r.Ref.Repository.String(),
+		Digest:     r.Ref.Digest.String(),
+		Revision:   plain(r.Statement.Revision),
+		Version:    plain(r.Statement.Version),
+		SignedBy:   slices.Clone(r.SignedBy),
 	}
 }
 
@@ -159,7 +166,11 @@ func acceptedOf(w synchronizer.Watermark) *v1alpha1.Watermark {
 	}
 }
 
-func bounded(drifted []string) []string {
+func bounded(found []string) []string {
+	var drifted []string
+	for _, d := range found {
+		drifted = append(drifted, clip(d))
+	}
 	if len(drifted) > maxDrifted {
 		rest := len(drifted) - maxDrifted + 1
 		return append(slices.Clone(drifted[:maxDrifted-1]), fmt.Sprintf("and %d more", rest))
