@@ -144,7 +144,8 @@ func newStep(it item, t Target) (*Step, error) {
 // decide chooses the action for a wanted object.
 func (s *Step) decide(t Target, it item, r record, known bool, now time.Time) error {
 	if known && r.owned && r.owner != t.Owner {
-		return fmt.Errorf("%s %w: %s, not %s; hint: remove it from one of the two releases", s.Ref, ErrOwnedByAnother, r.owner, t.Owner)
+		return fmt.Errorf("%s %w: %s, not %s; hint: remove it from one of the two releases, or, when that Delivery is gone, take its label off: %s",
+			s.Ref, ErrOwnedByAnother, r.owner, t.Owner, s.unlabel())
 	}
 	s.uid, s.deleting = r.uid, r.deleting
 	ours := known && r.applied != nil && r.applied.owner == t.Owner
@@ -173,6 +174,15 @@ func (s *Step) decide(t Target, it item, r record, known bool, now time.Time) er
 		s.Action, s.Drift, s.Reason = Heal, drift, drift.String()
 	}
 	return nil
+}
+
+// unlabel is the command that ends an owner's claim.
+func (s *Step) unlabel() string {
+	command := fmt.Sprintf("kubectl label %s %s %s-", s.resource.gvr.GroupResource(), s.Ref.Name, OwnerLabel)
+	if s.Ref.Namespace != "" {
+		command += " -n " + s.Ref.Namespace
+	}
+	return command
 }
 
 // strays decides for what the owner has and no longer wants, in the order of

@@ -76,10 +76,14 @@ func TestDecide(t *testing.T) {
 
 func TestDecideRefusesAnothersObject(t *testing.T) {
 	it := thing("ConfigMap", "one")
+	it.resource.gvr.Resource = "configmaps"
 	theirs := record{ref: it.ref, owner: you, owned: true, rv: 1}
 	_, err := draft(Target{Owner: me}, []item{it}, map[ObjectRef]record{it.ref: theirs}, time.Now())
 	if !errors.Is(err, ErrOwnedByAnother) || !strings.Contains(err.Error(), string(you)) || !strings.Contains(err.Error(), "ConfigMap shop/one") {
 		t.Errorf("error is %v", err)
+	}
+	if !strings.HasSuffix(err.Error(), ": kubectl label configmaps one sealift.dev/delivery- -n shop") {
+		t.Errorf("no way out in %v", err)
 	}
 	theirs.owned = false
 	if _, err := draft(Target{Owner: me}, []item{it}, map[ObjectRef]record{it.ref: theirs}, time.Now()); err != nil {
