@@ -47,6 +47,7 @@ func New(config *rest.Config, changed func(Owner)) (*Engine, error) {
 	config = rest.CopyConfig(config)
 	config.QPS = -1
 	config.WarningHandler = rest.NoWarnings{}
+	config.Wrap(newRetryAfter)
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the cluster: %w", err)

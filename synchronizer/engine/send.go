@@ -5,6 +5,8 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net"
+	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -18,9 +20,14 @@ import (
 const (
 	// concurrency is how many requests one act has in flight.
 	concurrency = 16
-	// attempts at one request, with pauses from firstRetry doubling in between.
+	// attempts at one request, with pauses from firstRetry doubling in between;
+	// one more whenever the server says when to ask again.
 	attempts   = 5
 	firstRetry = 100 * time.Millisecond
+	// longestPause before one more attempt, whatever the server asks for.
+	longestPause = 10 * time.Second
+	// retryBudget is the time from the first failure in which attempts begin.
+	retryBudget = 20 * time.Second
 	// requestTimeout bounds one attempt; webhooks may take 30 s by themselves.
 	requestTimeout = 40 * time.Second
 )
@@ -68,28 +75,61 @@ func patch(ctx context.Context, client metadata.Interface, s *Step, dryRun, forc
 	return answer, err
 }
 
-// persist tries act again while its failure may pass: with jitter, and not
-// before the server asked to be asked again.
+// persist tries act again while its failure may pass: with jitter, and within
+// bounds not before the server asked to be asked again.
 func persist(ctx context.Context, act func(context.Context) error) error {
-	pause := firstRetry
-	for attempt := 1; ; attempt++ {
-		once, cancel := context.WithTimeout(ctx, requestTimeout)
-		err := act(once)
-		cancel()
-		if err == nil || attempt == attempts || ctx.Err() != nil || !transient(err) {
-			return err
+	pause, left := firstRetry, attempts
+	var deadline time.Time
+	for {
+		asked, err := attempt(ctx, act)
+		left--
+		if asked > 0 {
+			left = max(left, 1)
 		}
-		wait := pause/2 + rand.N(pause)
-		if seconds, asked := apierrors.SuggestsClientDelay(err); asked {
-			wait = max(wait, time.Duration(seconds)*time.Second)
+		if deadline.IsZero() {
+			deadline = time.Now().Add(retryBudget)
 		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
+		wait := min(max(pause/2+rand.N(pause), asked), longestPause)
+		if err == nil || left == 0 || !transient(err) || time.Now().Add(wait).After(deadline) || sleep(ctx, wait) != nil {
 			return err
 		}
 		pause *= 2
 	}
+}
+
+// attempt acts once, and returns how long the server asked to be left alone.
+func attempt(ctx context.Context, act func(context.Context) error) (time.Duration, error) {
+	var asked time.Duration
+	once, cancel := context.WithTimeout(context.WithValue(ctx, askedKey{}, &asked), requestTimeout)
+	defer cancel()
+	err := act(once)
+	if seconds, ok := apierrors.SuggestsClientDelay(err); ok {
+		asked = max(asked, time.Duration(seconds)*time.Second)
+	}
+	return asked, err
+}
+
+// askedKey is the context's key for where to leave a Retry-After.
+type askedKey struct{}
+
+// retryAfter takes Retry-After out of the answers to persist's requests:
+// client-go would wait by itself, ten times and as long as it says.
+type retryAfter struct{ next http.RoundTripper }
+
+func newRetryAfter(next http.RoundTripper) http.RoundTripper { return retryAfter{next} }
+
+// RoundTrip sends one request.
+func (t retryAfter) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := t.next.RoundTrip(r)
+	asked, ours := r.Context().Value(askedKey{}).(*time.Duration)
+	if err != nil || !ours {
+		return answer, err
+	}
+	if seconds, err := strconv.Atoi(answer.Header.Get("Retry-After")); err == nil {
+		*asked = time.Duration(min(seconds, int(longestPause/time.Second))) * time.Second
+		answer.Header.Del("Retry-After")
+	}
+	return answer, nil
 }
 
 // transient failures may pass by themselves. A conflict of field managers does
