@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -101,6 +102,13 @@ func explain(s *Step, user string, err error) error {
 	return err
 }
 
+// missingRight is what RBAC itself says about a Secret; empty for everyone
+// else's words, since an admission policy may quote what it refuses.
+func missingRight(message string) string {
+	return regexp.MustCompile(`^secrets "[^"]*" is forbidden: User "[^"]*" cannot [a-z]+ resource "secrets" in API group "" ` +
+		`(in the namespace "[^"]*"|at the cluster scope)`).FindString(message)
+}
+
 // redact keeps what was refused and where, and drops the server's prose, which
 // may quote values.
 func redact(err error) error {
@@ -118,8 +126,10 @@ func redact(err error) error {
 		}
 		s.Details.Causes = causes
 	}
+	missing := missingRight(s.Message)
 	switch {
-	case apierrors.IsForbidden(err):
+	case apierrors.IsForbidden(err) && missing != "":
+		s.Message = missing
 	case misshapen(err):
 		// A path and what was expected there; the value follows.
 		s.Message, _, _ = strings.Cut(s.Message, ", got ")

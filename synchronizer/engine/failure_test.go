@@ -18,6 +18,10 @@ func TestFailedHidesWhatSecretsHold(t *testing.T) {
 			field.Invalid(field.NewPath("data"), "hunter2", "must not be hunter2")}),
 		".stringData.p": apierrors.NewInternalError(errors.New("failed to create typed patch object (shop/s; /v1, Kind=Secret): .stringData.p: expected string, got &value.valueUnstructured{Value:\"hunter2\"}")),
 		"BadRequest":    apierrors.NewBadRequest("hunter2 is no Secret"),
+		"Forbidden (403)": apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "s",
+			errors.New("ValidatingAdmissionPolicy 'p' with binding 'b' denied request: hunter2 is weak")),
+		`cannot patch resource "secrets" in API group "" in the namespace "shop"`: apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "s",
+			errors.New(`User "u" cannot patch resource "secrets" in API group "" in the namespace "shop": hunter2`)),
 	}
 	for says, err := range refusals {
 		secret := &Step{Ref: ObjectRef{Kind: "Secret", Namespace: "shop", Name: "s"}}
