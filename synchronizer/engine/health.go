@@ -56,7 +56,7 @@ func (e *Engine) Health(ctx context.Context, t Target) (Health, error) {
 	}
 	errs := each(ctx, steps, func(s *Step) error {
 		i := at[s.Ref]
-		v, err := e.diagnose(ctx, items[i], records[s.Ref])
+		v, err := e.diagnose(ctx, t, items[i], records[s.Ref])
 		verdicts[i] = v
 		return err
 	})
@@ -83,10 +83,10 @@ func summary(items []item, verdicts []verdict) Health {
 
 // diagnose judges one object: by its being there, by what is known of this
 // version of it, or by reading it.
-func (e *Engine) diagnose(ctx context.Context, it item, r record) (verdict, error) {
+func (e *Engine) diagnose(ctx context.Context, t Target, it item, r record) (verdict, error) {
 	current := verdict{status: string(status.CurrentStatus)}
 	switch {
-	case r.lost != nil && finishedJob(it, r.verdict):
+	case spentJob(t, it, r):
 		return current, nil
 	case r.rv == 0:
 		return verdict{status: string(status.NotFoundStatus), message: "not there, or without its ownership label"}, nil
@@ -140,13 +140,24 @@ func judgeHealth(live *unstructured.Unstructured) (verdict, error) {
 
 func isJob(gk schema.GroupKind) bool { return gk.Group == "batch" && gk.Kind == "Job" }
 
-// finishedJob says that a Job completed and was removed by its time to live.
-func finishedJob(it item, v verdict) bool {
-	if !isJob(it.ref.GroupKind()) || v.status != string(status.CurrentStatus) {
+// jobSpent is why a Job that is gone is not created again.
+const jobSpent = "finished, and removed after its time to live"
+
+// spentJob says that a Job completed and was removed by its time to live: as
+// this process saw it, or as one has to suppose that never saw the Job of a
+// set which was applied in full before.
+func spentJob(t Target, it item, r record) bool {
+	if !isJob(it.ref.GroupKind()) {
 		return false
 	}
-	_, limited, _ := unstructured.NestedFieldNoCopy(it.object.Object, "spec", "ttlSecondsAfterFinished")
-	return limited
+	limit, _, _ := unstructured.NestedFieldNoCopy(it.object.Object, "spec", "ttlSecondsAfterFinished")
+	if limit == nil {
+		return false
+	}
+	if r.appliedFor(t.Owner) {
+		return r.lost != nil && r.verdict.status == string(status.CurrentStatus)
+	}
+	return t.Settled && r.rv == 0
 }
 
 // speaks says that the object's health shows in its status; others are healthy

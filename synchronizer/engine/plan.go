@@ -148,12 +148,15 @@ func (s *Step) decide(t Target, it item, r record, known bool, now time.Time) er
 			s.Ref, ErrOwnedByAnother, r.owner, t.Owner, s.unlabel())
 	}
 	s.uid, s.deleting = r.uid, r.deleting
-	ours := known && r.applied != nil && r.applied.owner == t.Owner
+	ours := r.appliedFor(t.Owner)
 	drift := r.drift
 	if r.lost != nil {
 		drift = r.lost
 	}
+	spent := spentJob(t, it, r)
 	switch {
+	case !ours && spent:
+		s.Action, s.Reason = Unchanged, jobSpent
 	case !ours && r.rv == 0:
 		s.Action = Create
 	case !ours:
@@ -164,8 +167,8 @@ func (s *Step) decide(t Target, it item, r record, known bool, now time.Time) er
 		s.Action, s.Reason = Update, "changed"
 	case drift == nil:
 		s.Action = Unchanged
-	case r.lost != nil && finishedJob(it, r.verdict):
-		s.Action, s.Reason = Unchanged, "finished, and removed after its time to live"
+	case spent:
+		s.Action, s.Reason = Unchanged, jobSpent
 	case !t.Correct:
 		s.Action, s.Drift, s.Reason = Drifted, drift, drift.String()
 	case r.fight.until.After(now):

@@ -74,6 +74,48 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+// TestDecideSpentJob creates a Job again only when it cannot have finished.
+func TestDecideSpentJob(t *testing.T) {
+	job := item{ref: ObjectRef{Group: "batch", Kind: "Job", Namespace: "shop", Name: "one"}, object: &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "batch/v1", "kind": "Job", "metadata": map[string]any{"name": "one"}, "spec": map[string]any{"ttlSecondsAfterFinished": int64(1)}}}}
+	endless := item{ref: job.ref, object: job.object.DeepCopy()}
+	unstructured.RemoveNestedField(endless.object.Object, "spec", "ttlSecondsAfterFinished")
+	lost := record{ref: job.ref, owner: me, applied: &applied{owner: me, wanted: wantedOf(t, job), rv: 5}, lost: &Drift{Reason: Missing}}
+	done := lost
+	done.verdict.status = "Current"
+	for _, test := range []struct {
+		name    string
+		it      item
+		record  record
+		settled bool
+		want    Action
+	}{
+		{"new", job, record{}, false, Create},
+		{"applied by an earlier process", job, record{}, true, Unchanged},
+		{"without a time to live", endless, record{}, true, Create},
+		{"there", job, record{ref: job.ref, owner: me, owned: true, rv: 5}, true, Update},
+		{"seen to finish", job, done, true, Unchanged},
+		{"deleted before it finished", job, lost, true, Heal},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			target := Target{Owner: me, Correct: true, Settled: test.settled}
+			p, err := draft(target, []item{test.it}, map[ObjectRef]record{test.it.ref: test.record}, time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s := p.Steps[0]; s.Action != test.want || (s.Reason == jobSpent) != (test.want == Unchanged) {
+				t.Errorf("%s (%s)", s.Action, s.Reason)
+			}
+			if test.record.rv > 0 {
+				return // health would read it
+			}
+			if v, err := (&Engine{}).diagnose(t.Context(), target, test.it, test.record); err != nil || (v.status == "Current") != (test.want == Unchanged) {
+				t.Errorf("health is %s: %v", v.status, err)
+			}
+		})
+	}
+}
+
 func TestDecideRefusesAnothersObject(t *testing.T) {
 	it := thing("ConfigMap", "one")
 	it.resource.gvr.Resource = "configmaps"

@@ -46,6 +46,9 @@ type record struct {
 	fight   fight
 }
 
+// appliedFor says that this process applied the object for owner.
+func (r record) appliedFor(owner Owner) bool { return r.applied != nil && r.applied.owner == owner }
+
 // applied is what the last apply of this process left behind.
 type applied struct {
 	owner  Owner
