@@ -67,6 +67,33 @@ func entries(k types.Kustomization) []entry {
 	return all
 }
 
+// text is YAML or JSON that a kustomization holds as a string.
+type text struct {
+	field   string
+	content string
+}
+
+// texts lists every patch that is written in k itself. The limits that k was read
+// within saw no more of them than strings.
+func texts(k types.Kustomization) []text {
+	var all []text
+	add := func(field string, i int, content string) {
+		all = append(all, text{field: fmt.Sprintf(field, i), content: content})
+	}
+	for i, p := range k.Patches {
+		add("patches[%d].patch", i, p.Patch)
+	}
+	for i, p := range k.PatchesJson6902 {
+		add("patchesJson6902[%d].patch", i, p.Patch)
+	}
+	for i, p := range k.PatchesStrategicMerge {
+		if isInline(string(p)) {
+			add("patchesStrategicMerge[%d]", i, string(p))
+		}
+	}
+	return all
+}
+
 func addIf(add func(string, content, ...string), field, p string) {
 	if p != "" {
 		add(field, document, p)

@@ -1,9 +1,12 @@
 package render
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"log"
 	"path"
 	"slices"
 	"strings"
@@ -21,6 +24,11 @@ import (
 // maxVisits is how many kustomizations one rendering may go through, each counted
 // as often as it is named: bases that name bases twice grow like powers of two.
 const maxVisits = 1000
+
+// maxKustomized is how many objects and patches one kustomization may be made of:
+// the time that kustomize takes grows with the square of them, and it cannot be
+// interrupted.
+const maxKustomized = 3000
 
 // build renders a kustomization. Kustomize sees only the files that gather has
 // followed and checked, in a file system of its own.
@@ -40,13 +48,16 @@ func build(r *reader, folder string) ([]*unstructured.Unstructured, error) {
 	return objects.Decode([]objects.File{{Path: folder + " (kustomized)", Data: stream}}, r.limits)
 }
 
-// kustomize makes an error of a panic, which a few odd inputs end in.
+// kustomize makes an error of a panic, which a few odd inputs end in. What it logs
+// goes nowhere: it has names from the commit in it, as they are.
 func kustomize(files filesys.FileSystem, folder string) (built resmap.ResMap, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("kustomize fails on it: %v", p)
 		}
 	}()
+	defer log.SetOutput(log.Writer())
+	log.SetOutput(io.Discard)
 	options := krusty.MakeDefaultOptions()
 	options.Reorder = krusty.ReorderOptionUnspecified
 	// The repository is the border, not the kustomization's own folder: nothing
@@ -85,6 +96,7 @@ type gatherer struct {
 	*reader
 	files  filesys.FileSystem
 	visits int
+	count  int // of objects and patches
 }
 
 // kustomization gathers what the one in folder needs; within are the folders that
@@ -105,6 +117,9 @@ func (g *gatherer) kustomization(folder string, within []string) error {
 	}
 	k, err := g.parse(names[0])
 	if err != nil {
+		return err
+	}
+	if err := g.inline(names[0], k); err != nil {
 		return err
 	}
 	within = append(slices.Clone(within), folder)
@@ -149,7 +164,7 @@ func (g *gatherer) add(file string, text bool) ([]byte, error) {
 		return nil, err
 	}
 	if text {
-		if _, err := objects.Documents(objects.File{Path: file, Data: data}, g.limits); err != nil {
+		if err := g.check(objects.File{Path: file, Data: data}); err != nil {
 			return nil, err
 		}
 	}
@@ -157,6 +172,53 @@ func (g *gatherer) add(file string, text bool) ([]byte, error) {
 		return nil, fmt.Errorf("%q: %w", file, err)
 	}
 	return data, nil
+}
+
+// inline checks and counts what a kustomization holds itself.
+func (g *gatherer) inline(file string, k types.Kustomization) error {
+	for _, text := range texts(k) {
+		if err := g.check(objects.File{Path: file + ": " + text.field, Data: []byte(text.content)}); err != nil {
+			return err
+		}
+	}
+	return g.grow(file, len(k.ConfigMapGenerator)+len(k.SecretGenerator))
+}
+
+// check reads a text within the limits of objects, and counts what is in it.
+func (g *gatherer) check(f objects.File) error {
+	documents, err := objects.Documents(f, g.limits)
+	if err != nil {
+		return err
+	}
+	n := 0
+	for _, d := range documents {
+		n += count(d.JSON)
+	}
+	return g.grow(f.Path, n)
+}
+
+// count is how many objects a document holds: kustomize takes lists apart, and
+// lists of lists, whatever their kind.
+func count(document []byte) int {
+	var list struct {
+		Items []json.RawMessage `json:"items"`
+	}
+	if json.Unmarshal(document, &list) != nil || len(list.Items) == 0 {
+		return 1
+	}
+	n := 0
+	for _, item := range list.Items {
+		n += count(item)
+	}
+	return n
+}
+
+func (g *gatherer) grow(file string, by int) error {
+	if g.count += by; g.count > maxKustomized {
+		return fmt.Errorf("%q: the kustomization is made of more than %d objects and patches: %w; hint: split the environment, or write it as plain YAML, which has no such limit",
+			file, maxKustomized, objects.ErrLimit)
+	}
+	return nil
 }
 
 func (g *gatherer) entry(e entry, folder string, within []string) error {

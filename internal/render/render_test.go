@@ -3,6 +3,7 @@ package render
 import (
 	"errors"
 	"fmt"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -224,5 +225,91 @@ func TestBounds(t *testing.T) {
 		if _, err := Render(tree(text), "a"); !errors.Is(err, objects.ErrLimit) {
 			t.Errorf("%s of a billion laughs: %v", file, err)
 		}
+	}
+}
+
+// TestInlinePatches gives every patch that a kustomization holds itself a billion
+// laughs, and then something good.
+func TestInlinePatches(t *testing.T) {
+	bomb := "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+	for c := 'b'; c <= 'j'; c++ {
+		bomb += fmt.Sprintf("%c: &%c [%s*%c]\n", c, c, strings.Repeat(fmt.Sprintf("*%c, ", c-1), 9), c-1)
+	}
+	indent := func(text string) string {
+		return "    " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n    ") + "\n"
+	}
+	const object = "-- a/x.yaml --\n{apiVersion: v1, kind: ConfigMap, metadata: {name: x}}\n"
+	const merge = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata: {a: patched}\n"
+	const operations = "- {op: add, path: /data, value: {a: patched}}\n"
+	for field, c := range map[string]struct{ before, good string }{
+		"patches[0].patch":         {"patches:\n- target: {kind: ConfigMap}\n  patch: |\n", operations},
+		"patchesJson6902[0].patch": {"patchesJson6902:\n- target: {version: v1, kind: ConfigMap, name: x}\n  patch: |\n", operations},
+		"patchesStrategicMerge[0]": {"patchesStrategicMerge:\n- |\n", merge},
+	} {
+		head := "-- a/kustomization.yaml --\nresources: [x.yaml]\n" + c.before
+		_, err := Render(tree(head+indent(bomb)+object), "a")
+		if !errors.Is(err, objects.ErrLimit) || !strings.Contains(err.Error(), "a/kustomization.yaml: "+field) {
+			t.Errorf("%s of a billion laughs: %v", field, err)
+		}
+		objs, err := Render(tree(head+indent(c.good)+object), "a")
+		if err != nil {
+			t.Errorf("%s: %v", field, err)
+			continue
+		}
+		if data, _, _ := unstructured.NestedString(objs[0].Object, "data", "a"); data != "patched" {
+			t.Errorf("%s gives %v", field, objs[0].Object)
+		}
+	}
+}
+
+func TestKustomizedObjectsAreBounded(t *testing.T) {
+	documents := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, "---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: a%d}}\n", i)
+		}
+		return b.String()
+	}
+	list := "{apiVersion: v1, kind: List, items: [" +
+		strings.TrimSuffix(strings.ReplaceAll(strings.ReplaceAll(documents(maxKustomized+1), "---\n", ""), "\n", ","), ",") + "]}\n"
+	generators := "configMapGenerator:\n" + strings.Repeat("- {name: x, literals: [a=b]}\n", maxKustomized+1)
+	const resources = "-- a/kustomization.yaml --\nresources: [x.yaml]\n"
+	for name, text := range map[string]string{
+		"documents":  resources + "-- a/x.yaml --\n" + documents(maxKustomized),
+		"list":       resources + "-- a/x.yaml --\n" + list,
+		"lists":      resources + "-- a/x.yaml --\n{apiVersion: v1, kind: List, items: [" + strings.TrimSpace(list) + "]}\n",
+		"generators": "-- a/kustomization.yaml --\n" + generators,
+		"two bases":  "-- a/kustomization.yaml --\nresources: [b, c]\n-- a/b/kustomization.yaml --\nresources: [../x.yaml]\n-- a/c/kustomization.yaml --\nresources: [../x.yaml]\n-- a/x.yaml --\n" + documents(maxKustomized/2),
+	} {
+		_, err := Render(tree(text), "a")
+		if !errors.Is(err, objects.ErrLimit) || !strings.Contains(err.Error(), "more than 3000 objects") || !strings.Contains(err.Error(), "hint: ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if objs, err := Render(tree("-- a/x.yaml --\n"+documents(maxKustomized+1)), "a"); err != nil || len(objs) != maxKustomized+1 {
+		t.Errorf("plain: %d objects, %v", len(objs), err)
+	}
+	if objs, err := Render(tree(resources+"-- a/x.yaml --\n"+documents(200)), "a"); err != nil || len(objs) != 200 {
+		t.Errorf("kustomized: %d objects, %v", len(objs), err)
+	}
+}
+
+// TestKustomizeLogsNothing renders what kustomize logs with names from the commit.
+func TestKustomizeLogsNothing(t *testing.T) {
+	var logged strings.Builder
+	before := log.Writer()
+	log.SetOutput(&logged)
+	defer log.SetOutput(before)
+	const text = "-- a/kustomization.yaml --\nresources: [x.yaml]\nvars: [{name: \"odd\\e[2J\", objref: {apiVersion: v1, kind: ConfigMap, name: x}}]\n" +
+		"-- a/x.yaml --\n{apiVersion: v1, kind: ConfigMap, metadata: {name: x}}\n"
+	if _, err := Render(tree(text), "a"); err != nil {
+		t.Fatal(err)
+	}
+	if logged.Len() > 0 {
+		t.Errorf("logged %q", logged.String())
+	}
+	log.Print("x")
+	if logged.Len() == 0 {
+		t.Error("nobody can log any more")
 	}
 }
