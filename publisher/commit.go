@@ -43,7 +43,7 @@ func read(ctx context.Context, o Options) (commit, error) {
 	if s.Version, err = findVersion(o, c, s); err != nil {
 		return commit{}, err
 	}
-	if s.Source = git.StripCredentials(o.Source); s.Source == "" {
+	if s.Source = git.Normalize(o.Source); s.Source == "" {
 		if s.Source, err = repository.Source(); err != nil {
 			return commit{}, err
 		}

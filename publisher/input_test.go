@@ -144,7 +144,7 @@ func TestSameEverywhere(t *testing.T) {
 	clone := t.TempDir()
 	w.git("clone", "-q", "--bare", w.dir, clone)
 	other := w.as()
-	other.Dir, other.Source = clone, "https://git.example.com/acme/deploy.git"
+	other.Dir, other.Source = clone, "https://bot@git.example.com/acme/deploy/"
 	second := w.publish(other)
 	if second.Digest != first.Digest || second.Unchanged {
 		t.Errorf("%+v and %+v", first, second)

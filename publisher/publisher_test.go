@@ -43,7 +43,7 @@ func TestPublish(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := release.Statement
-	if s.Source != "https://git.example.com/acme/deploy.git" || s.Ref != "refs/heads/main" || s.Commit() != commit ||
+	if s.Source != "https://git.example.com/acme/deploy" || s.Ref != "refs/heads/main" || s.Commit() != commit ||
 		s.Repository != w.repository().String() || s.Created.Format("15:04") != "01:04" {
 		t.Errorf("the release states %+v", s)
 	}

@@ -4,18 +4,15 @@ package git
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
-	"github.com/go-git/go-billy/v5/osfs"
 	gogit "github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/cache"
 	"github.com/go-git/go-git/v5/plumbing/object"
-	"github.com/go-git/go-git/v5/storage/filesystem"
 )
 
 // Repository is a Git repository on disk, with or without a working tree.
@@ -36,37 +33,6 @@ type Commit struct {
 const branchPrefix = "refs/heads/"
 
 const hintShallow = "; hint: fetch the full history: git fetch --unshallow (in GitHub Actions: fetch-depth: 0)"
-
-// Open finds the repository that dir is in.
-func Open(dir string) (*Repository, error) {
-	repo, err := gogit.PlainOpenWithOptions(dir, &gogit.PlainOpenOptions{DetectDotGit: true, EnableDotGitCommonDir: true})
-	if errors.Is(err, gogit.ErrRepositoryNotExists) {
-		repo, err = gogit.PlainOpen(dir) // a bare one
-	}
-	if errors.Is(err, gogit.ErrRepositoryNotExists) {
-		return nil, fmt.Errorf("opening %q: no Git repository is there or above it; hint: run this in a clone", dir)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("opening the Git repository %q: %w", dir, err)
-	}
-	return withAlternates(&Repository{dir: dir, repo: repo})
-}
-
-// withAlternates lets objects lie in other repositories on the same disk, as
-// git clone --shared and many CI servers arrange it.
-func withAlternates(r *Repository) (*Repository, error) {
-	store, ok := r.repo.Storer.(*filesystem.Storage)
-	if !ok {
-		return r, nil
-	}
-	options := filesystem.Options{AlternatesFS: osfs.New("/")}
-	repo, err := gogit.Open(filesystem.NewStorageWithOptions(store.Filesystem(), cache.NewObjectLRUDefault(), options), nil)
-	if err != nil {
-		return nil, fmt.Errorf("opening the Git repository %q: %w", r.dir, err)
-	}
-	r.repo = repo
-	return r, nil
-}
 
 // Resolve finds the commit that rev names: a branch, a tag, a hash, HEAD~2.
 func (r *Repository) Resolve(rev string) (*Commit, error) {
@@ -113,8 +79,8 @@ func (r *Repository) HasRef(ref string) bool {
 	return err == nil
 }
 
-// Source is where the remote origin is, without user and password; empty
-// without a remote.
+// Source is where the remote origin is, as Normalize writes it; empty without a
+// remote.
 func (r *Repository) Source() (string, error) {
 	config, err := r.repo.Config()
 	if err != nil {
@@ -124,19 +90,30 @@ func (r *Repository) Source() (string, error) {
 	if origin == nil || len(origin.URLs) == 0 {
 		return "", nil
 	}
-	return StripCredentials(origin.URLs[0]), nil
+	return Normalize(origin.URLs[0]), nil
 }
 
-// StripCredentials takes user, password, query and fragment out of a Git URL. The
-// user of an SSH address stays: it is part of the name, and no secret.
-func StripCredentials(address string) string {
-	if host, _, _ := strings.Cut(address, "/"); !strings.Contains(address, "://") && strings.Contains(host, "@") {
-		user, after, _ := strings.Cut(address, "@")
-		if strings.Contains(user, ":") { // no address that Git knows, but maybe a secret
-			return after
+// scpPattern matches how Git writes SSH addresses without a scheme, after the user.
+var scpPattern = regexp.MustCompile(`^([^:/\[\]]+):(.*)$`)
+
+// Normalize gives the spellings of one Git URL one form, so that a commit has the same
+// release whoever publishes it: without user, password, query and fragment, without
+// "/" and ".git" at the end, and with the scheme that git@HOST:PATH stands for. The
+// same place by another scheme stays another address.
+func Normalize(address string) string {
+	if strings.Contains(address, "://") {
+		address = withoutCredentials(address)
+	} else {
+		host, _, _ := strings.Cut(address, "/")
+		address = address[strings.LastIndexByte(host, '@')+1:]
+		if scp := scpPattern.FindStringSubmatch(address); scp != nil {
+			address = "ssh://" + scp[1] + "/" + strings.TrimPrefix(scp[2], "/")
 		}
-		return address
 	}
+	return strings.TrimSuffix(strings.TrimRight(address, "/"), ".git")
+}
+
+func withoutCredentials(address string) string {
 	u, err := url.Parse(address)
 	if scheme, after, ok := strings.Cut(address, "://"); ok && err != nil {
 		return scheme + "://" + after[strings.LastIndexByte(after, '@')+1:]
@@ -144,12 +121,7 @@ func StripCredentials(address string) string {
 	if err != nil || u.Host == "" {
 		return address
 	}
-	if u.Scheme == "ssh" && u.User != nil {
-		u.User = url.User(u.User.Username())
-	} else {
-		u.User = nil
-	}
-	u.RawQuery, u.Fragment = "", ""
+	u.User, u.RawQuery, u.Fragment = nil, "", ""
 	return u.String()
 }
 

@@ -169,6 +169,29 @@ func TestOpenFindsEveryKindOfRepository(t *testing.T) {
 	}
 }
 
+// TestExtensions opens repositories with what git sparse-checkout and git clone
+// --filter set, and refuses one that objects cannot be read from.
+func TestExtensions(t *testing.T) {
+	r := newRepo(t)
+	want := r.commit("deploy/a.yaml", "a")
+	r.git("sparse-checkout", "set", "deploy")
+	linked := repo{t, filepath.Join(t.TempDir(), "linked")}
+	r.git("worktree", "add", "-q", linked.dir)
+	for _, extension := range []string{"extensions.partialClone", "extensions.preciousObjects", "extensions.noop"} {
+		r.git("config", "core.repositoryformatversion", "1")
+		r.git("config", extension, "true")
+		for _, r := range []repo{r, linked} {
+			if c := r.resolve("HEAD"); c.Hash != want {
+				t.Error(extension, c.Hash)
+			}
+		}
+	}
+	r.git("config", "extensions.compactedObjects", "true")
+	if _, err := Open(r.dir); err == nil || !strings.Contains(err.Error(), "compactedobjects") || !strings.Contains(err.Error(), "hint: ") {
+		t.Error(err)
+	}
+}
+
 func TestTreeReadsTheCommitOnly(t *testing.T) {
 	r := newRepo(t)
 	r.commit("deploy/a.yaml", "committed")
@@ -252,7 +275,7 @@ func TestHeadAndSource(t *testing.T) {
 		t.Error(source, err)
 	}
 	r.git("remote", "add", "origin", "https://u:secret@git.example.com/a.git?token=x#y")
-	if source, err := r.open().Source(); err != nil || source != "https://git.example.com/a.git" {
+	if source, err := r.open().Source(); err != nil || source != "https://git.example.com/a" {
 		t.Error(source, err)
 	}
 	r.git("branch", hash[:4]) // a branch that is named like a hash, and then is elsewhere
@@ -274,19 +297,24 @@ func TestHeadAndSource(t *testing.T) {
 	}
 }
 
-func TestStripCredentials(t *testing.T) {
-	for in, want := range map[string]string{
-		"https://token@github.com/a/b.git":   "https://github.com/a/b.git",
-		"https://u:p%zz@github.com/a/b.git":  "https://github.com/a/b.git",
-		"https://u:p@ss@github.com/a/b.git":  "https://github.com/a/b.git",
-		"ssh://git:secret@example.com/a.git": "ssh://git@example.com/a.git",
-		"git@github.com:a/b.git":             "git@github.com:a/b.git",
-		"u:secret@example.com:a.git":         "example.com:a.git",
-		"/srv/git/a.git":                     "/srv/git/a.git",
-		"file:///srv/git/a.git":              "file:///srv/git/a.git",
+func TestNormalize(t *testing.T) {
+	for want, spellings := range map[string][]string{
+		"https://github.com/a/b": {"https://github.com/a/b", "https://github.com/a/b/", "https://github.com/a/b.git", "https://github.com/a/b.git/",
+			"https://token@github.com/a/b.git", "https://u:p%zz@github.com/a/b.git", "https://u:p@ss@github.com/a/b.git", "https://github.com/a/b.git?token=x#y"},
+		"ssh://example.com/a/b": {"git@example.com:a/b.git", "git@example.com:/a/b", "example.com:a/b", "u:secret@example.com:a/b.git",
+			"ssh://git@example.com/a/b.git", "ssh://git:secret@example.com/a/b"},
+		"ssh://example.com:2222/a": {"ssh://git@example.com:2222/a.git"},
+		"http://github.com/a":      {"http://github.com/a"},
+		"/srv/git/a":               {"/srv/git/a.git", "/srv/git/a/"},
+		"file:///srv/git/a":        {"file:///srv/git/a.git"},
+		"../a:b":                   {"../a:b"},
+		"github.com/a":             {"u:secret@github.com/a", "secret@github.com/a"}, // no address that Git knows, but maybe a secret
+		"":                         {""},
 	} {
-		if got := StripCredentials(in); got != want {
-			t.Errorf("%s: %s", in, got)
+		for _, in := range spellings {
+			if got := Normalize(in); got != want {
+				t.Errorf("%s: %s", in, got)
+			}
 		}
 	}
 }
