@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"path"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,6 +36,7 @@ type rig struct {
 	target    engine.Target
 	news      chan struct{}
 	requests  *counter
+	outage    *outage
 	stop      context.CancelFunc
 }
 
@@ -61,6 +65,19 @@ func (c *counter) take() []string {
 	return sent
 }
 
+// outage fails reading the resource that it names, as a dead conversion webhook does.
+type outage struct{ resource atomic.Value }
+
+func (o *outage) wrap(next http.RoundTripper) http.RoundTripper {
+	return roundTrip(func(r *http.Request) (*http.Response, error) {
+		if down, _ := o.resource.Load().(string); down == "" || r.Method != http.MethodGet || path.Base(r.URL.Path) != down {
+			return next.RoundTrip(r)
+		}
+		return &http.Response{StatusCode: http.StatusInternalServerError, Header: http.Header{}, Request: r,
+			Body: io.NopCloser(strings.NewReader("conversion webhook failed"))}, nil
+	})
+}
+
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
@@ -74,7 +91,7 @@ func newRig(t *testing.T, namespace string) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, ctx: ctx, cluster: cluster, namespace: namespace}
+	r := &rig{t: t, ctx: ctx, cluster: cluster, namespace: namespace, outage: &outage{}}
 	ns := object(t, "apiVersion: v1\nkind: Namespace\nmetadata: {name: "+namespace+"}")
 	if _, err := cluster.Resource(core("namespaces")).Create(ctx, ns, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
@@ -89,6 +106,7 @@ func (r *rig) start(config *rest.Config) {
 	r.t.Helper()
 	r.requests = &counter{}
 	config.Wrap(r.requests.wrap)
+	config.Wrap(r.outage.wrap)
 	news := make(chan struct{}, 1)
 	e, err := engine.New(config, func(o engine.Owner) {
 		if o == r.target.Owner {
@@ -723,4 +741,28 @@ func TestEngineReleases(t *testing.T) {
 	if r.hears() {
 		t.Error("news after the release")
 	}
+}
+
+// TestEngineUnlistedKind plans while one kind cannot be
+// listed, and finds it once it can.
+func TestEngineUnlistedKind(t *testing.T) {
+	r := newRig(t, "engine-unlisted")
+	const secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}"
+	r.want(dataMap("one", "1"), secret)
+	r.deliver()
+	r.outage.resource.Store("secrets")
+	r.restart()
+	ctx, cancel := context.WithTimeout(r.ctx, 30*time.Second)
+	defer cancel()
+	if _, err := r.engine.Plan(ctx, r.target); err == nil || !strings.Contains(err.Error(), "watching Secret: not listed yet: ") || !strings.Contains(err.Error(), "conversion webhook failed") {
+		t.Errorf("a wanted kind: error is %v", err)
+	}
+	start := time.Now()
+	r.want(dataMap("two", "1"))
+	report := r.deliver() // the kind is in the inventory only
+	if len(report.Created) != 1 || len(report.Pruned) != 1 || time.Since(start) > 5*time.Second {
+		t.Errorf("created %v, pruned %v after %s", report.Created, report.Pruned, time.Since(start))
+	}
+	r.outage.resource.Store("")
+	r.eventually(func() bool { return len(r.actions(engine.Prune)) == 1 })
 }

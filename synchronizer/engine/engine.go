@@ -10,6 +10,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -86,8 +87,9 @@ func (e *Engine) Run(ctx context.Context) error {
 }
 
 // Plan decides what a pass has to do, from what the watches observed. It
-// starts missing watches and waits for their first list until ctx ends; it
-// writes nothing.
+// starts missing watches and waits for their first list, for 10 seconds from
+// the start of each: then a wanted kind without one is an error, and of one
+// that is only in the inventory nothing is planned. It writes nothing.
 func (e *Engine) Plan(ctx context.Context, t Target) (*Plan, error) {
 	l := e.kinds.lookup(t.Objects)
 	items, err := l.resolve(ctx, t)
@@ -111,7 +113,7 @@ func (e *Engine) Plan(ctx context.Context, t Target) (*Plan, error) {
 }
 
 // survey has every kind of the target watched, and returns the inventory's
-// kinds that the cluster still serves.
+// kinds that the cluster still serves. Of those, some may not be watched now.
 func (e *Engine) survey(ctx context.Context, t Target, l *lookup, items []item) ([]schema.GroupKind, error) {
 	need := map[schema.GroupKind]schema.GroupVersionResource{}
 	wanted := map[schema.GroupKind]bool{}
@@ -130,11 +132,17 @@ func (e *Engine) survey(ctx context.Context, t Target, l *lookup, items []item) 
 	if err != nil {
 		return nil, err
 	}
-	gone, err := e.watches.need(ctx, t.Owner, need)
+	unready, err := e.watches.need(ctx, t.Owner, need)
 	if err != nil {
 		return nil, err
 	}
-	for _, gk := range gone {
+	for gk, why := range unready {
+		if errors.Is(why, errNotListed) {
+			if wanted[gk] {
+				return nil, fmt.Errorf("watching %s: %w", gk, why)
+			}
+			continue
+		}
 		e.kinds.mapper.Reset()
 		d, returns := l.definitions[gk]
 		switch {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -17,8 +19,16 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// errKindGone says that a watch ended because its kind is not served any more.
-var errKindGone = errors.New("the cluster serves this kind no longer")
+var (
+	// errKindGone says that a watch ended because its kind is not served any more.
+	errKindGone = errors.New("the cluster serves this kind no longer")
+	// errNotListed says that a watch goes on without a first list so far.
+	errNotListed = errors.New("not listed yet")
+)
+
+// listTimeout is how long after its start a watch is waited for. It goes on
+// afterwards, so that a later plan finds it ready or fails at once.
+const listTimeout = 10 * time.Second
 
 // watches holds one metadata-only watch per kind, shared by all owners.
 type watches struct {
@@ -33,11 +43,14 @@ type watches struct {
 }
 
 // kindWatch is the watch of one kind. ready closes with the first list, ended
-// when the watch is over; err is why, and valid then.
+// when the watch is over; err is why, and valid then. failure is what the last
+// request that failed failed with.
 type kindWatch struct {
 	gk       schema.GroupKind
 	gvr      schema.GroupVersionResource
 	users    map[Owner]struct{}
+	begun    time.Time
+	failure  atomic.Pointer[error]
 	ready    chan struct{}
 	readying sync.Once
 	ended    chan struct{}
@@ -103,6 +116,9 @@ func (w *watches) serve(ctx context.Context, k *kindWatch) {
 // broken ends a watch that can only fail again: a vanished kind, a missing
 // right. Everything else the reflector tries again, with backoff; nil is no failure.
 func (w *watches) broken(k *kindWatch, err error) {
+	if err != nil {
+		k.failure.Store(&err)
+	}
 	switch {
 	case apierrors.IsNotFound(err):
 		w.end(k, errKindGone)
@@ -131,21 +147,22 @@ func (w *watches) close(k *kindWatch) {
 }
 
 // need makes owner a user of exactly these kinds, and waits until each was
-// listed once. It returns the kinds that turned out not to be served.
-func (w *watches) need(ctx context.Context, owner Owner, kinds map[schema.GroupKind]schema.GroupVersionResource) ([]schema.GroupKind, error) {
+// listed once. It returns the kinds that turned out not to be served
+// (errKindGone), or whose list fails for now (errNotListed).
+func (w *watches) need(ctx context.Context, owner Owner, kinds map[schema.GroupKind]schema.GroupVersionResource) (map[schema.GroupKind]error, error) {
 	w.release(owner, kinds)
-	var gone []schema.GroupKind
+	unready := map[schema.GroupKind]error{}
 	for _, k := range w.join(owner, kinds) {
 		switch err := k.wait(ctx); {
-		case errors.Is(err, errKindGone):
-			gone = append(gone, k.gk)
+		case errors.Is(err, errKindGone), errors.Is(err, errNotListed):
+			unready[k.gk] = err
 		case apierrors.IsForbidden(err):
 			return nil, fmt.Errorf("watching %s: %w; hint: the synchronizer itself needs the verbs list and watch", k.gvr.GroupResource(), err)
 		case err != nil:
 			return nil, fmt.Errorf("watching %s: %w", k.gvr.GroupResource(), err)
 		}
 	}
-	return gone, nil
+	return unready, nil
 }
 
 func (w *watches) join(owner Owner, kinds map[schema.GroupKind]schema.GroupVersionResource) []*kindWatch {
@@ -155,7 +172,7 @@ func (w *watches) join(owner Owner, kinds map[schema.GroupKind]schema.GroupVersi
 	for gk, gvr := range kinds {
 		k := w.byKind[gk]
 		if k == nil {
-			k = &kindWatch{gk: gk, gvr: gvr, users: map[Owner]struct{}{}, ready: make(chan struct{}), ended: make(chan struct{})}
+			k = &kindWatch{gk: gk, gvr: gvr, users: map[Owner]struct{}{}, begun: time.Now(), ready: make(chan struct{}), ended: make(chan struct{})}
 			w.byKind[gk] = k
 			w.queue = append(w.queue, k)
 		}
@@ -194,9 +211,10 @@ func (w *watches) serving(gk schema.GroupKind, gvr schema.GroupVersionResource) 
 	w.mu.Lock()
 	k := w.byKind[gk]
 	w.mu.Unlock()
-	if k == nil || k.gvr != gvr {
-		return false
-	}
+	return k != nil && k.gvr == gvr && k.listed()
+}
+
+func (k *kindWatch) listed() bool {
 	select {
 	case <-k.ready:
 		return true
@@ -205,8 +223,20 @@ func (w *watches) serving(gk schema.GroupKind, gvr schema.GroupVersionResource) 
 	}
 }
 
+// wait returns when the kind was listed once. The error is errKindGone, one
+// that is errNotListed, what else ended the watch, or the context's.
 func (k *kindWatch) wait(ctx context.Context) error {
+	if k.listed() {
+		return nil
+	}
+	patience := time.NewTimer(time.Until(k.begun.Add(listTimeout)))
+	defer patience.Stop()
 	select {
+	case <-patience.C:
+		if failure := k.failure.Load(); failure != nil {
+			return fmt.Errorf("%w: %w", errNotListed, *failure)
+		}
+		return fmt.Errorf("%w: no answer within %s", errNotListed, listTimeout)
 	case <-k.ready:
 		return nil
 	case <-k.ended:
