@@ -766,3 +766,86 @@ func TestEngineUnlistedKind(t *testing.T) {
 	r.outage.resource.Store("")
 	r.eventually(func() bool { return len(r.actions(engine.Prune)) == 1 })
 }
+
+// TestEngineForgedOwner has someone else put the owner's label on objects that
+// the owner's account may not delete: neither pruning nor deletion hangs, and
+// all that it may delete goes.
+func TestEngineForgedOwner(t *testing.T) {
+	r := newRig(t, "engine-forged")
+	r.target.User = "system:serviceaccount:engine-forged:shop"
+	if _, err := onStage(t).Kubectl(r.ctx, "create", "namespace", "engine-forger"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := onStage(t).Kubectl(r.ctx, "create", "rolebinding", "shop", "-n", r.namespace, "--clusterrole=admin", "--serviceaccount=engine-forged:shop"); err != nil {
+		t.Fatal(err)
+	}
+	r.want(dataMap("one", "1"), "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: two}")
+	r.eventually(func() bool { return r.engine.Preflight(r.ctx, r.plan()) == nil })
+	r.deliver()
+	forge := func(name, more string) {
+		t.Helper()
+		forged := fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s, namespace: engine-forger%s, labels: {%s: %s}}", name, more, engine.OwnerLabel, r.target.Owner)
+		if out, err := onStage(t).KubectlInput(r.ctx, forged, "apply", "--server-side", "--field-manager", engine.FieldManager, "-f", "-"); err != nil {
+			t.Fatal(out, err)
+		}
+	}
+	forge("forged", "")
+	forge("going", ", finalizers: [example.com/never]")
+	if _, err := onStage(t).Kubectl(r.ctx, "delete", "configmap", "going", "-n", "engine-forger", "--wait=false"); err != nil {
+		t.Fatal(err)
+	}
+	defer onStage(t).Kubectl(context.Background(), "patch", "configmap", "going", "-n", "engine-forger", "--type=merge", `--patch={"metadata":{"finalizers":null}}`)
+	r.eventually(func() bool {
+		steps := r.actions(engine.Prune)
+		return len(steps) == 2 && steps[0].Reason != steps[1].Reason
+	})
+	r.want(dataMap("one", "1"))
+	if report := r.deliver(); len(report.Kept) != 2 || len(report.Pruned) != 1 || slices.ContainsFunc(report.Pending, func(o engine.ObjectRef) bool { return o.Namespace != r.namespace }) {
+		t.Errorf("kept %v, pruned %v, pending %v", report.Kept, report.Pruned, report.Pending)
+	}
+	r.eventually(func() bool { return !r.plan().Changed() })
+	if kept := r.actions(engine.Keep); len(kept) != 2 || kept[0].Reason != "may not be deleted by "+r.target.User {
+		t.Errorf("later plans keep %v", kept)
+	}
+	forge("forged", ", annotations: {changed: again}")
+	r.eventually(func() bool { return len(r.actions(engine.Prune)) == 1 })
+	r.eventually(func() bool {
+		report, err := r.engine.DeleteAll(r.ctx, r.target)
+		if err != nil || len(report.Kept) != 2 {
+			t.Fatalf("deleting keeps %v: %v", report.Kept, err)
+		}
+		return len(report.Pending) == 0
+	})
+	if r.exists(core("configmaps"), "one") || r.exists(core("serviceaccounts"), "two") {
+		t.Error("something of its own is left")
+	}
+}
+
+// TestEnginePrunesPastFailures deletes all that it may, and names the rest.
+func TestEnginePrunesPastFailures(t *testing.T) {
+	r := newRig(t, "engine-past")
+	service := "apiVersion: v1\nkind: Service\nmetadata: {name: last}\nspec: {ports: [{port: 80}]}"
+	r.want(dataMap("one", "1"), dataMap("two", "1"), web, service)
+	r.deliver()
+	for _, args := range [][]string{
+		{"create", "role", "shop", "--verb=*", "--resource=configmaps"},
+		{"create", "rolebinding", "shop", "--role=shop", "--user=past"},
+	} {
+		if _, err := onStage(t).Kubectl(r.ctx, append(args, "-n", r.namespace)...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.target.User = "past"
+	r.want(dataMap("one", "1"))
+	var failures *engine.Failures
+	r.eventually(func() bool {
+		_, err := r.engine.Prune(r.ctx, r.plan())
+		return errors.As(err, &failures) && !r.exists(core("configmaps"), "two")
+	})
+	if failures.Total != 2 || !strings.Contains(failures.Error(), "Deployment.apps engine-past/web") || !strings.Contains(failures.Error(), "Service engine-past/last") {
+		t.Errorf("failures are %v", failures)
+	}
+	if !r.exists(deployments(), "web") || !r.exists(core("services"), "last") || !r.exists(core("configmaps"), "one") {
+		t.Error("the wrong objects are gone")
+	}
+}

@@ -67,7 +67,8 @@ type Target struct {
 	Owner Owner
 	// User is impersonated for every write; empty writes as the engine itself.
 	User string
-	// Namespace is given to namespaced objects that name none.
+	// Namespace is given to namespaced objects that name none. What the User
+	// may not delete in there is a failure of pruning; elsewhere it is kept.
 	Namespace string
 	Objects   []*unstructured.Unstructured
 	// Kinds is the inventory so far: kinds of which the owner may have objects.

@@ -77,8 +77,13 @@ type Plan struct {
 	// NextCheck is when a Contested step may be healed; zero when there is none.
 	NextCheck time.Time
 
-	user  string
-	kinds []schema.GroupKind
+	user, namespace string
+	kinds           []schema.GroupKind
+}
+
+// outside says that an object is not in the target's own namespace.
+func (p *Plan) outside(ref ObjectRef) bool {
+	return ref.Namespace == "" || ref.Namespace != p.namespace
 }
 
 // Kinds is the inventory to save before the first write: the old kinds that
@@ -109,7 +114,7 @@ func (s *Step) writes() bool {
 
 // draft decides for every wanted and every owned object; it changes nothing.
 func draft(t Target, items []item, records map[ObjectRef]record, now time.Time) (*Plan, error) {
-	p := &Plan{Owner: t.Owner, user: t.User}
+	p := &Plan{Owner: t.Owner, user: t.User, namespace: t.Namespace}
 	wanted := make(map[ObjectRef]struct{}, len(items))
 	for _, it := range items {
 		wanted[it.ref] = struct{}{}

@@ -3,16 +3,18 @@ package engine
 import (
 	"context"
 	"slices"
-	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/metadata"
 )
 
-// Prune deletes what the plan says, in reverse order of applying. An object
-// that is gone already, or was replaced by a namesake, is left in peace. The
-// error is a *Failures; the report is valid in either case.
+// Prune deletes what the plan says, in reverse order of applying, and goes on
+// past what cannot be deleted. An object that is gone already, or was replaced
+// by a namesake, is left in peace. One outside the target's namespace that the
+// user may not delete becomes Keep, until it changes: anybody can put an
+// owner's label there. The error is a *Failures; the report is valid in either
+// case.
 func (e *Engine) Prune(ctx context.Context, p *Plan) (Report, error) {
 	var report Report
 	client, err := e.writer(p.user)
@@ -21,41 +23,50 @@ func (e *Engine) Prune(ctx context.Context, p *Plan) (Report, error) {
 	}
 	var doomed []*Step
 	for _, s := range p.Steps {
-		switch {
-		case s.Action == Keep:
-			report.Kept = append(report.Kept, s.Ref)
-		case s.Action == Prune && !s.deleting:
+		// Whether one that is going already may be waited for, only asking shows.
+		if s.Action == Prune && (!s.deleting || p.outside(s.Ref)) {
 			doomed = append(doomed, s)
 		}
 	}
-	for len(doomed) > 0 {
-		n := slices.IndexFunc(doomed, func(s *Step) bool { return s.stage != doomed[0].stage })
+	var errs []error
+	for rest := doomed; len(rest) > 0; {
+		n := slices.IndexFunc(rest, func(s *Step) bool { return s.stage != rest[0].stage })
 		if n < 0 {
-			n = len(doomed)
+			n = len(rest)
 		}
-		if err := e.pruneStage(ctx, client, p, doomed[:n], &report); err != nil {
-			return report, err
-		}
-		doomed = doomed[n:]
+		errs = append(errs, each(ctx, rest[:n], func(s *Step) error { return e.pruneStep(ctx, client, p, s) })...)
+		rest = rest[n:]
 	}
-	report.Pending = e.pending(p)
-	return report, nil
+	failures := map[*Step]bool{}
+	for i, s := range doomed {
+		failures[s] = errs[i] != nil
+		if s.Action == Prune && !s.deleting && errs[i] == nil {
+			report.Pruned = append(report.Pruned, s.Ref)
+		}
+	}
+	slices.SortFunc(report.Pruned, compareRefs)
+	for _, s := range p.Steps {
+		if s.Action == Keep {
+			report.Kept = append(report.Kept, s.Ref)
+		}
+	}
+	report.Pending = e.pending(p, failures)
+	return report, failed("pruning", doomed, errs, p.user)
 }
 
-func (e *Engine) pruneStage(ctx context.Context, client metadata.Interface, p *Plan, steps []*Step, report *Report) error {
-	var mu sync.Mutex
-	errs := each(ctx, steps, func(s *Step) error {
-		e.tracker.forget(s.Ref)
-		if err := remove(ctx, client, s); err != nil {
-			return err
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		report.Pruned = append(report.Pruned, s.Ref)
-		return nil
-	})
-	slices.SortFunc(report.Pruned, compareRefs)
-	return failed("pruning", steps, errs, p.user)
+func (e *Engine) pruneStep(ctx context.Context, client metadata.Interface, p *Plan, s *Step) error {
+	e.tracker.forget(s.Ref)
+	err := remove(ctx, client, s)
+	if !apierrors.IsForbidden(err) || !p.outside(s.Ref) {
+		return err
+	}
+	user := p.user
+	if user == "" {
+		user = "the synchronizer"
+	}
+	s.Action, s.Reason = Keep, "may not be deleted by "+user
+	e.tracker.spare(s.Ref, s.uid, s.Reason)
+	return nil
 }
 
 // remove deletes the very object that the plan saw, whatever has its name now.
@@ -74,12 +85,13 @@ func remove(ctx context.Context, client metadata.Interface, s *Step) error {
 	})
 }
 
-// pending lists objects of the plan's Prune steps that the watches still show.
-func (e *Engine) pending(p *Plan) []ObjectRef {
+// pending lists objects of the plan's Prune steps that the watches still show,
+// but for those that failed.
+func (e *Engine) pending(p *Plan, failures map[*Step]bool) []ObjectRef {
 	var out []ObjectRef
 	records := e.tracker.records(p.Owner, nil)
 	for _, s := range p.Steps {
-		if r, there := records[s.Ref]; there && s.Action == Prune && r.uid == s.uid {
+		if r, there := records[s.Ref]; there && s.Action == Prune && !failures[s] && r.uid == s.uid {
 			out = append(out, s.Ref)
 		}
 	}
@@ -96,7 +108,7 @@ func (e *Engine) DeleteAll(ctx context.Context, t Target) (Report, error) {
 	if _, err := e.survey(ctx, t, l, nil); err != nil {
 		return Report{}, err
 	}
-	p := &Plan{Owner: t.Owner, user: t.User}
+	p := &Plan{Owner: t.Owner, user: t.User, namespace: t.Namespace}
 	p.Steps = strays(t, nil, e.tracker.records(t.Owner, nil), false)
 	if err := e.locate(l, p); err != nil {
 		return Report{}, err

@@ -30,7 +30,7 @@ type record struct {
 	owned    bool // our apply entry holds the ownership label
 	uid      types.UID
 	rv       uint64
-	keep     string // the annotation that forbids pruning
+	keep     string // why it is not to be pruned: an annotation, a missing right
 	deleting bool
 
 	applied *applied
@@ -264,6 +264,15 @@ func (t *tracker) forget(ref ObjectRef) {
 	defer t.mu.Unlock()
 	if r := t.objects[ref]; r != nil {
 		r.applied, r.drift, r.lost = nil, nil, nil
+	}
+}
+
+// spare has an object kept, for the reason given, until it changes.
+func (t *tracker) spare(ref ObjectRef, uid types.UID, reason string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r := t.objects[ref]; r != nil && r.uid == uid {
+		r.keep = reason
 	}
 }
 
