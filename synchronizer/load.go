@@ -64,7 +64,7 @@ func (s *Synchronizer) lastGood(ctx context.Context, d Delivery, memo *memo, sta
 	if state.Applied.Digest == "" || wanted != nil && wanted.release.Ref == state.Applied {
 		return nil, nil
 	}
-	if memo.lost != nil && time.Now().Before(memo.resolved.next) {
+	if memo.lost != nil && time.Now().Before(memo.retry) {
 		return nil, memo.lost
 	}
 	known := memo.good

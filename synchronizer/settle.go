@@ -28,7 +28,7 @@ func (s *Synchronizer) settle(ctx context.Context, d Delivery, l *loaded, waterm
 	if err != nil {
 		return at(Plan, err)
 	}
-	if stuck := memo.stuck; stuck.err != nil && stuck.release == l.release.Ref && plan.Count(engine.Create, engine.Update) > 0 && time.Now().Before(memo.resolved.next) {
+	if stuck := memo.stuck; stuck.err != nil && stuck.release == l.release.Ref && plan.Count(engine.Create, engine.Update) > 0 && time.Now().Before(memo.retry) {
 		out.Running, out.Kinds = &l.release, plan.Kinds()
 		return stuck.err
 	}

@@ -86,6 +86,8 @@ type memo struct {
 	good     *loaded
 	refused  refusal
 	failures int
+	// retry is when what failed is tried again; events bring no try before.
+	retry time.Time
 	// stuck is the last apply; one that failed waits for its time, too.
 	stuck struct {
 		release artifact.Ref
@@ -149,7 +151,7 @@ func (s *Synchronizer) Deliver(ctx context.Context, d Delivery, m Memory) (Outco
 
 // deliverWanted brings in the release that the source names.
 func (s *Synchronizer) deliverWanted(ctx context.Context, d Delivery, memo *memo, m Memory, out *Outcome) (*loaded, error) {
-	if r := memo.refused; r.err != nil && time.Now().Before(memo.resolved.next) {
+	if r := memo.refused; r.err != nil && time.Now().Before(memo.retry) {
 		return r.wanted, r.err
 	}
 	memo.refused = refusal{}
@@ -167,8 +169,7 @@ func (s *Synchronizer) deliverWanted(ctx context.Context, d Delivery, memo *memo
 func (memo *memo) ask(d Delivery, state State) {
 	asked := fingerprint(d, state.Quarantined)
 	if asked != memo.asked {
-		memo.asked, memo.refused, memo.failures = asked, refusal{}, 0
-		memo.stuck.err, memo.lost = nil, nil
+		memo.asked, memo.retry, memo.failures = asked, time.Time{}, 0
 	}
 }
 
@@ -194,13 +195,14 @@ func (s *Synchronizer) memo(d Delivery) *memo {
 // or when a deadline comes first.
 func finish(d Delivery, memo *memo, out Outcome, err error) Outcome {
 	next := time.Until(memo.resolved.next)
-	switch {
-	case err == nil:
-		memo.failures = 0
-	case next <= 0 || memo.failures == 0:
+	if err == nil {
+		memo.failures, memo.retry = 0, time.Time{}
+	} else if !time.Now().Before(memo.retry) {
 		memo.failures++
-		next = min(d.Interval, jitter(backoff(memo.failures)))
-		memo.resolved.next = time.Now().Add(next)
+		memo.retry = time.Now().Add(min(d.Interval, jitter(backoff(memo.failures))))
+	}
+	if err != nil {
+		next = time.Until(memo.retry)
 	}
 	if !out.Deadline.IsZero() {
 		next = min(next, time.Until(out.Deadline), patience)
