@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -24,7 +23,7 @@ const goodManifest = `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.
 
 // quick hangs up fast enough for a test.
 func quick() pace {
-	return pace{header: 2 * time.Second, window: 300 * time.Millisecond, bytes: 1000}
+	return pace{Header: 2 * time.Second, Window: 300 * time.Millisecond, Bytes: 1000}
 }
 
 // answerWith answers every request with body, under a content type and edited headers.
@@ -353,56 +352,74 @@ func TestNoCredentialReachesAnotherHost(t *testing.T) {
 	}
 }
 
-func TestSameOrganisation(t *testing.T) {
-	for _, c := range []struct {
-		a, b string
-		want bool
+// TestNoChallengeNamesAStranger writes the stranger's realm in every way that
+// some client reads as a token server's.
+func TestNoChallengeNamesAStranger(t *testing.T) {
+	token := func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"token":"t"}`) }
+	address, asked, told := canary(t, token)
+	friend, _, _ := canary(t, token)
+	stranger := strings.Replace(address, "127.0.0.1", "localhost", 1)
+	for name, c := range map[string]struct {
+		headers []string
+		good    bool
 	}{
-		{"registry-1.docker.io", "auth.docker.io", true},
-		{"registry.gitlab.com", "gitlab.com", true},
-		{"ghcr.io", "GHCR.io", true},
-		{"a.github.io", "b.github.io", false},
-		{"a.co.uk", "b.co.uk", false},
-		{"r.example.com", "example.com.evil.org", false},
-		{"registry.ns.svc.cluster.local", "auth.ns.svc.cluster.local", false},
-		{"10.0.0.1", "10.0.0.2", false},
-		{"localhost", "localhost", true},
-		{"localhost", "x.localhost", false},
+		"benign":              {headers: []string{`Bearer realm="FRIEND",service="s"`}, good: true},
+		"benign, tab":         {headers: []string{"Bearer\trealm=\"FRIEND\""}, good: true},
+		"benign, then Basic":  {headers: []string{`Bearer realm="FRIEND", Basic realm="Registry"`}, good: true},
+		"tab":                 {headers: []string{"Bearer\trealm=\"STRANGER\""}},
+		"comma":               {headers: []string{`Bearer,realm="STRANGER"`}},
+		"quote":               {headers: []string{`Bearer"x",realm="STRANGER"`}},
+		"no separator":        {headers: []string{`Bearer"",service="s" ,realm="STRANGER"`}},
+		"case":                {headers: []string{`bEARER Realm="STRANGER",realm="STRANGER"`}},
+		"blanks":              {headers: []string{"Bearer  \t realm \t=\t \"STRANGER\""}},
+		"second realm":        {headers: []string{`Bearer realm="FRIEND",realm="STRANGER"`}},
+		"escape":              {headers: []string{`Bearer realm="\x68ttp` + strings.TrimPrefix(stranger, "http") + `"`}},
+		"decoy in quotes":     {headers: []string{`Bearer x="\", Basic ",realm="STRANGER"`}},
+		"decoy as a value":    {headers: []string{`Bearer x=Basic,realm="STRANGER"`}},
+		"behind Basic":        {headers: []string{`Basic realm="x", Bearer realm="STRANGER"`}},
+		"behind another one":  {headers: []string{`Negotiate abc==, Bearer realm="STRANGER"`}},
+		"another header":      {headers: []string{`Basic realm="x"`, "Bearer\trealm=\"STRANGER\""}},
+		"another header also": {headers: []string{"Bearer\trealm=\"STRANGER\"", `Basic realm="x"`}},
 	} {
-		if sameOrganisation(c.a, c.b) != c.want {
-			t.Error(c.a, c.b)
-		}
+		t.Run(name, func(t *testing.T) {
+			repository := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("Authorization") == "Bearer t" {
+					answerWith(goodManifest, ocispec.MediaTypeImageManifest)(w, r)
+					return
+				}
+				for _, header := range c.headers {
+					w.Header().Add("Www-Authenticate", strings.NewReplacer("FRIEND", friend, "STRANGER", stranger).Replace(header))
+				}
+				w.WriteHeader(401)
+			}))
+			_, err := NewRegistry(withPassword()).Manifest(t.Context(), repository.At(digest.FromString(goodManifest)))
+			if c.good && err != nil || !c.good && !errors.Is(err, ErrUnauthorized) {
+				t.Error(err)
+			}
+			if asked.Load() != 0 || told.Load() != 0 {
+				t.Errorf("the stranger was asked %d times, and told %d times", asked.Load(), told.Load())
+			}
+		})
 	}
 }
 
-func TestRedirects(t *testing.T) {
-	request := func(s string) *http.Request {
-		u, err := url.Parse(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return &http.Request{URL: u}
-	}
-	for _, c := range []struct {
-		from, to string
-		want     bool
-	}{
-		{"https://r.example.com", "https://cdn.example.org", true},
-		{"https://r.example.com", "http://r.example.com", false},
-		{"http://r.example.com", "http://cdn.example.org", true},
-		{"https://r.example.com", "file:///etc/passwd", false},
-		{"https://r.example.com", "https://169.254.169.254", false},
-		{"https://r.example.com", "https://[::ffff:169.254.169.254]", false},
-	} {
-		if err := checkRedirect(request(c.to), []*http.Request{request(c.from)}); (err == nil) != c.want {
-			t.Error(c.from, c.to, err)
-		}
-	}
-	if err := refuseLinkLocal("tcp", "169.254.169.254:80", nil); err == nil {
-		t.Error("the metadata service may be dialled")
-	}
-	if err := refuseLinkLocal("tcp", "127.0.0.1:80", nil); err != nil {
+// TestRedirectedChallenge: whoever a registry redirects to gets no credentials
+// by naming itself the token server.
+func TestRedirectedChallenge(t *testing.T) {
+	var elsewhere string
+	address, _, told := canary(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Www-Authenticate", `Bearer realm="`+elsewhere+`/token"`)
+		w.WriteHeader(401)
+	})
+	elsewhere = strings.Replace(address, "127.0.0.1", "localhost", 1)
+	repository := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, elsewhere+r.URL.Path, 307)
+	}))
+	if _, err := NewRegistry(withPassword()).Resolve(t.Context(), repository, "x"); !errors.Is(err, ErrUnauthorized) {
 		t.Error(err)
+	}
+	if told.Load() != 0 {
+		t.Error("the stranger got credentials")
 	}
 }
 

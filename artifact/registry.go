@@ -45,7 +45,7 @@ func newRegistry(o Options, p pace) *Registry {
 		base = newTransport()
 	}
 	client := &auth.Client{
-		Client: &http.Client{Transport: &guard{base: base, pace: p}, CheckRedirect: checkRedirect},
+		Client: &http.Client{Transport: newGuard(base, p), CheckRedirect: checkRedirect},
 		Cache:  auth.NewCache(),
 	}
 	client.SetUserAgent(orDefault(o.UserAgent, "sealift"))

@@ -1,0 +1,116 @@
+package httpx
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"golang.org/x/net/publicsuffix"
+)
+
+// checkChallenges reads one Www-Authenticate header, which may hold several
+// challenges. Clients disagree about what separates a scheme from its
+// parameters, so a realm counts as a token server's address unless the scheme
+// before it is exactly Basic.
+func checkChallenges(registry *url.URL, header string) error {
+	scheme := ""
+	for header != "" {
+		word, rest := cutToken(header)
+		if word == "" {
+			header = skipOne(header)
+			continue
+		}
+		value, isParameter := strings.CutPrefix(strings.TrimLeft(rest, " \t"), "=")
+		if !isParameter {
+			scheme, header = word, rest
+			continue
+		}
+		value, header = cutValue(strings.TrimLeft(value, " \t"))
+		if strings.EqualFold(word, "realm") && !strings.EqualFold(scheme, "Basic") {
+			if err := checkRealm(registry, value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// cutToken splits a token of RFC 7230 from the beginning of s; empty: there is none.
+func cutToken(s string) (token, rest string) {
+	for i := range len(s) {
+		c := s[i]
+		letter := c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9'
+		if !letter && !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) {
+			return s[:i], s[i:]
+		}
+	}
+	return s, ""
+}
+
+// cutValue splits a parameter's value from the beginning of s. A quoted one
+// keeps its escapes, an unquoted one ends where a token does.
+func cutValue(s string) (value, rest string) {
+	if !strings.HasPrefix(s, `"`) {
+		return cutToken(s)
+	}
+	quoted := s[:len(s)-len(skipOne(s))]
+	return strings.Trim(quoted, `"`), s[len(quoted):]
+}
+
+// skipOne steps over one byte, or over a whole quoted string.
+func skipOne(s string) string {
+	if s[0] != '"' {
+		return s[1:]
+	}
+	for i := 1; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case '"':
+			return s[i+1:]
+		}
+	}
+	return ""
+}
+
+// checkRealm refuses a token server of another organisation than the registry's,
+// and one by plain HTTP where the registry has TLS.
+func checkRealm(registry *url.URL, text string) error {
+	realm, err := url.Parse(text)
+	if err != nil || strings.ContainsRune(text, '\\') || realm.Host == "" || realm.User != nil ||
+		realm.Scheme != "https" && realm.Scheme != registry.Scheme {
+		return fmt.Errorf("the token server %q has no acceptable address: %w", clip(text), ErrTokenServer)
+	}
+	if !sameOrganisation(registry.Hostname(), realm.Hostname()) {
+		return fmt.Errorf("the token server is on another host, %q: %w", clip(realm.Host), ErrTokenServer)
+	}
+	return nil
+}
+
+// sameOrganisation is true for one host, and for two below one registered domain,
+// as registry-1.docker.io and auth.docker.io are.
+func sameOrganisation(a, b string) bool {
+	a, b = strings.ToLower(a), strings.ToLower(b)
+	if a == b {
+		return true
+	}
+	if isAddress(a) || isAddress(b) {
+		return false
+	}
+	suffix, icann := publicsuffix.PublicSuffix(a)
+	if !icann && !strings.Contains(suffix, ".") {
+		return false // a private name: nobody knows where organisations begin
+	}
+	x, err := publicsuffix.EffectiveTLDPlusOne(a)
+	if err != nil {
+		return false
+	}
+	y, err := publicsuffix.EffectiveTLDPlusOne(b)
+	return err == nil && x == y
+}
+
+func isAddress(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err == nil
+}

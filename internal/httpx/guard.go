@@ -1,0 +1,142 @@
+// Package httpx guards HTTP clients against the registries they speak to: no
+// credentials for strangers, no metadata services, no endless waits.
+package httpx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// What a Guard refuses, for callers that choose by it (errors.Is).
+var (
+	ErrSlow        = errors.New("the registry is too slow")
+	ErrEncoding    = errors.New("the content encoding was not asked for")
+	ErrTokenServer = errors.New("no credentials are sent there")
+)
+
+// NewTransport is a transport with time-outs that dials no link-local address.
+func NewTransport() *http.Transport {
+	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, Control: refuseLinkLocal}
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           dialer.DialContext,
+		ForceAttemptHTTP2:     true,
+		MaxIdleConnsPerHost:   16,
+		IdleConnTimeout:       90 * time.Second,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ExpectContinueTimeout: time.Second,
+	}
+}
+
+// refuseLinkLocal keeps a redirect or a name from reaching a cloud's metadata
+// service; no registry has such an address.
+func refuseLinkLocal(_, address string, _ syscall.RawConn) error {
+	at, err := netip.ParseAddrPort(address)
+	if err == nil && isMetadata(at.Addr()) {
+		return fmt.Errorf("%s is a link-local address", at.Addr())
+	}
+	return nil
+}
+
+func isMetadata(a netip.Addr) bool {
+	a = a.Unmap()
+	return a.IsLinkLocalUnicast() || a == netip.MustParseAddr("fd00:ec2::254") || a == netip.MustParseAddr("100.100.100.200")
+}
+
+// Guard stands between a registry and its client: it asks for bodies as they
+// are, refuses encoded ones, hangs up on slow ones, follows no redirect that
+// CheckRedirect forbids, and lets no realm of another organisation be asked for
+// a token. Base carries the requests.
+type Guard struct {
+	Base http.RoundTripper
+	Pace Pace
+}
+
+// RoundTrip implements http.RoundTripper.
+func (g *Guard) RoundTrip(request *http.Request) (*http.Response, error) {
+	first := origin(request)
+	if err := checkTarget(first, request.URL); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancelCause(request.Context())
+	request = request.Clone(ctx)
+	request.Header.Set("Accept-Encoding", "identity")
+	late := time.AfterFunc(g.Pace.headerTime(request), func() { cancel(ErrSlow) })
+	response, err := g.Base.RoundTrip(request)
+	late.Stop()
+	if err != nil {
+		if cause := context.Cause(ctx); errors.Is(cause, ErrSlow) {
+			err = cause
+		}
+		cancel(nil)
+		return nil, err
+	}
+	if err := checkResponse(first, response); err != nil {
+		_ = response.Body.Close()
+		cancel(nil)
+		return nil, err
+	}
+	response.Body = watch(ctx, cancel, response.Body, g.Pace)
+	return response, nil
+}
+
+// origin is the address that was asked before any redirect: the credentials are
+// for that one.
+func origin(request *http.Request) *url.URL {
+	for request.Response != nil && request.Response.Request != nil {
+		request = request.Response.Request
+	}
+	return request.URL
+}
+
+func checkResponse(first *url.URL, response *http.Response) error {
+	if encoding := response.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+		return fmt.Errorf("the answer has the content encoding %q: %w", clip(encoding), ErrEncoding)
+	}
+	if response.StatusCode != http.StatusUnauthorized {
+		return nil
+	}
+	for _, header := range response.Header.Values("Www-Authenticate") {
+		if err := checkChallenges(first, header); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CheckRedirect is for http.Client. It lets blobs come from another host, never
+// from TLS to plain HTTP and never from a metadata service, at most five times.
+func CheckRedirect(next *http.Request, via []*http.Request) error {
+	const most = 5
+	if len(via) >= most {
+		return fmt.Errorf("more than %d redirects", most)
+	}
+	return checkTarget(via[0].URL, next.URL)
+}
+
+func checkTarget(first, next *url.URL) error {
+	if next.Scheme != "https" && next.Scheme != first.Scheme {
+		return fmt.Errorf("a redirect from %s to %q", first.Scheme, clip(next.Scheme))
+	}
+	if addr, err := netip.ParseAddr(next.Hostname()); err == nil && isMetadata(addr) {
+		return fmt.Errorf("a request to the link-local address %s", addr)
+	}
+	return nil
+}
+
+// clip shortens what a stranger wrote, for an error.
+func clip(s string) string {
+	const most = 200
+	if len(s) > most {
+		return strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return s
+}
