@@ -177,6 +177,15 @@ func TestDecodeLimits(t *testing.T) {
 	if !errors.Is(err, ErrLimit) || !strings.Contains(err.Error(), "y.yaml") {
 		t.Fatal(err)
 	}
+	// Small files of many values are large in memory, each within its own limit.
+	many := []byte(configMap + "data: [" + strings.Repeat("{},", DefaultLimits().Values/2) + "]\n")
+	var files []File
+	for i := range 8 {
+		files = append(files, File{fmt.Sprintf("%d.yaml", i), many})
+	}
+	if _, err := Decode(files, DefaultLimits()); !errors.Is(err, ErrLimit) || !strings.Contains(err.Error(), "values") {
+		t.Fatal(err)
+	}
 	limits = DefaultLimits()
 	limits.Documents = 2
 	list := "apiVersion: v1\nkind: List\nitems:\n"
