@@ -765,6 +765,14 @@ func TestEngineUnlistedKind(t *testing.T) {
 	}
 	r.outage.resource.Store("")
 	r.eventually(func() bool { return len(r.actions(engine.Prune)) == 1 })
+	r.outage.resource.Store("secrets")
+	r.restart()
+	if _, err := r.engine.DeleteAll(r.ctx, r.target); err == nil || !strings.Contains(err.Error(), "deleting all of [Secret]") || r.exists(core("configmaps"), "two") {
+		t.Errorf("deleting all: %v", err)
+	}
+	if got := r.engine.Remaining(r.plan()); !slices.Contains(got, schema.GroupKind{Kind: "Secret"}) {
+		t.Errorf("the inventory is %v", got)
+	}
 }
 
 // TestEngineForgedOwner has someone else put the owner's label on objects that
@@ -848,4 +856,42 @@ func TestEnginePrunesPastFailures(t *testing.T) {
 	if !r.exists(deployments(), "web") || !r.exists(core("services"), "last") || !r.exists(core("configmaps"), "one") {
 		t.Error("the wrong objects are gone")
 	}
+}
+
+// TestEngineDeadGroup keeps a kind in the inventory whose API server is down:
+// what the owner has of it is not lost, and its deletion waits.
+func TestEngineDeadGroup(t *testing.T) {
+	r := newRig(t, "engine-dead")
+	const dead = `
+apiVersion: apiregistration.k8s.io/v1
+kind: APIService
+metadata: {name: v1.dead.example.com}
+spec: {group: dead.example.com, version: v1, groupPriorityMinimum: 100, versionPriority: 100, insecureSkipTLSVerify: true, service: {name: none, namespace: default}}
+`
+	if out, err := onStage(t).KubectlInput(r.ctx, dead, "apply", "-f", "-"); err != nil {
+		t.Fatal(out, err)
+	}
+	defer onStage(t).Kubectl(context.Background(), "delete", "apiservice", "v1.dead.example.com", "--ignore-not-found")
+	r.eventually(func() bool {
+		out, _ := onStage(t).Kubectl(r.ctx, "get", "--raw", "/apis")
+		return strings.Contains(out, "dead.example.com")
+	})
+	thing := schema.GroupKind{Group: "dead.example.com", Kind: "Thing"}
+	r.target.Kinds = []schema.GroupKind{thing, {Group: "gone.example.com", Kind: "Thing"}}
+	r.want(dataMap("one", "1"))
+	r.deliver()
+	want := []schema.GroupKind{{Kind: "ConfigMap"}, thing}
+	if got := r.engine.Remaining(r.plan()); !slices.Equal(got, want) {
+		t.Errorf("the inventory is %v", got)
+	}
+	if _, err := r.engine.DeleteAll(r.ctx, r.target); err == nil || !strings.Contains(err.Error(), "Thing.dead.example.com") || r.exists(core("configmaps"), "one") {
+		t.Errorf("deleting all: %v", err)
+	}
+	if out, err := onStage(t).Kubectl(r.ctx, "delete", "apiservice", "v1.dead.example.com"); err != nil {
+		t.Fatal(out, err)
+	}
+	r.eventually(func() bool {
+		report, err := r.engine.DeleteAll(r.ctx, r.target)
+		return err == nil && len(report.Pending) == 0
+	})
 }

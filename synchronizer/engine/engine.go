@@ -154,7 +154,7 @@ func (e *Engine) survey(ctx context.Context, t Target, l *lookup, items []item) 
 			}
 		case wanted[gk]:
 			return nil, fmt.Errorf("watching %s: %w", gk, ErrUnknownKind)
-		default:
+		case l.vanished(gk):
 			inventory = slices.DeleteFunc(inventory, func(k schema.GroupKind) bool { return k == gk })
 		}
 	}
@@ -177,10 +177,11 @@ func (e *Engine) locate(l *lookup, p *Plan) error {
 }
 
 // Remaining is the inventory after a pass: the kinds that the plan wants, and
-// those of which the owner still has an object. Prune confirms deletions by
-// the watches only, so that a kind leaves when its last object is gone.
+// those of which the owner still has an object, or may have one because they
+// cannot be watched now. Prune confirms deletions by the watches only, so that
+// a kind leaves when its last object is gone.
 func (e *Engine) Remaining(p *Plan) []schema.GroupKind {
-	var remaining []schema.GroupKind
+	remaining := e.watches.missing(p.kinds)
 	for _, s := range p.Steps {
 		if s.Action != Prune && s.Action != Keep {
 			remaining = append(remaining, s.Ref.GroupKind())

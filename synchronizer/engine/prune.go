@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -101,17 +103,25 @@ func (e *Engine) pending(p *Plan, failures map[*Step]bool) []ObjectRef {
 // DeleteAll deletes everything that t.Owner has of t.Kinds, by the rules of
 // pruning: nothing when t.Prune is false, protected kinds only with
 // t.PruneProtected. It is done when the report has nothing Pending; news of
-// the rest arrives through changed.
+// the rest arrives through changed. Kinds that the cluster still knows but that
+// cannot be watched now are an error, after the rest was deleted.
 func (e *Engine) DeleteAll(ctx context.Context, t Target) (Report, error) {
 	t.Objects = nil
 	l := e.kinds.lookup(nil)
-	if _, err := e.survey(ctx, t, l, nil); err != nil {
+	inventory, err := e.survey(ctx, t, l, nil)
+	if err != nil {
 		return Report{}, err
+	}
+	var blind error
+	if missing := e.watches.missing(inventory); len(missing) > 0 && t.Prune {
+		blind = fmt.Errorf("deleting all of %v: %w; hint: bring back what serves it (kubectl get apiservices), or remove its APIService or CustomResourceDefinition",
+			sortKinds(missing), errNotListed)
 	}
 	p := &Plan{Owner: t.Owner, user: t.User, namespace: t.Namespace}
 	p.Steps = strays(t, nil, e.tracker.records(t.Owner, nil), false)
 	if err := e.locate(l, p); err != nil {
 		return Report{}, err
 	}
-	return e.Prune(ctx, p)
+	report, err := e.Prune(ctx, p)
+	return report, errors.Join(err, blind)
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
@@ -120,24 +121,21 @@ func (l *lookup) find(gk schema.GroupKind, versions ...string) (resource, error)
 // vanished says that the cluster certainly serves gk no longer. A group whose
 // server is down for now has not vanished.
 func (l *lookup) vanished(gk schema.GroupKind) bool {
-	groups, err := l.kinds.discovery.ServerGroups()
-	if err != nil {
+	_, lists, err := l.kinds.discovery.ServerGroupsAndResources()
+	down, partial := discovery.GroupDiscoveryFailedErrorGroups(err)
+	if err != nil && !partial {
 		return false
 	}
-	for _, g := range groups.Groups {
-		if g.Name != gk.Group {
-			continue
+	for gv := range down {
+		if gv.Group == gk.Group {
+			return false
 		}
-		for _, v := range g.Versions {
-			list, err := l.kinds.discovery.ServerResourcesForGroupVersion(v.GroupVersion)
-			if err != nil {
-				return false
-			}
-			for _, r := range list.APIResources {
-				if r.Kind == gk.Kind {
-					return false
-				}
-			}
+	}
+	for _, list := range lists {
+		gv, err := schema.ParseGroupVersion(list.GroupVersion)
+		served := func(r metav1.APIResource) bool { return r.Kind == gk.Kind }
+		if err != nil || gv.Group == gk.Group && slices.ContainsFunc(list.APIResources, served) {
+			return false
 		}
 	}
 	return true

@@ -214,6 +214,19 @@ func (w *watches) serving(gk schema.GroupKind, gvr schema.GroupVersionResource) 
 	return k != nil && k.gvr == gvr && k.listed()
 }
 
+// missing are those of kinds that are not watched, or not listed so far.
+func (w *watches) missing(kinds []schema.GroupKind) []schema.GroupKind {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var missing []schema.GroupKind
+	for _, gk := range kinds {
+		if k := w.byKind[gk]; k == nil || !k.listed() {
+			missing = append(missing, gk)
+		}
+	}
+	return missing
+}
+
 func (k *kindWatch) listed() bool {
 	select {
 	case <-k.ready:
