@@ -1,29 +1,12 @@
 package verify
 
-import (
-	"strings"
-	"unicode"
-	"unicode/utf8"
-)
+import "sealift.dev/internal/text"
 
-// maxText bounds what a report quotes from the input.
+// maxText bounds what a report quotes from the input, in bytes.
 const maxText = 256
 
 // clip cuts s to what a report may quote.
-func clip(s string) string {
-	if len(s) <= maxText {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxText], "") + "…"
-}
+func clip(s string) string { return text.Clip(s, maxText) }
 
-// clean makes text of a library's error, which may quote the input, fit for a
-// report: one line, bounded, without control characters.
-func clean(s string) string {
-	return clip(strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			return '·'
-		}
-		return r
-	}, s))
-}
+// clean makes text of a library's error, which may quote the input, fit for a report.
+func clean(s string) string { return text.Line(s, maxText) }

@@ -4,10 +4,10 @@ import (
 	"errors"
 	"io"
 	"strings"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
+	"sealift.dev/internal/text"
 	"sealift.dev/verify"
 )
 
@@ -90,11 +90,4 @@ func oneArg(cmd *cobra.Command, args []string) error {
 }
 
 // printable keeps foreign text from speaking to the terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '\n' || unicode.IsPrint(r) {
-			return r
-		}
-		return '?'
-	}, s)
-}
+func printable(s string) string { return text.Lines(s) }

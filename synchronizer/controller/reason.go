@@ -4,13 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"sealift.dev/api/v1alpha1"
 	"sealift.dev/artifact"
+	"sealift.dev/internal/text"
 	"sealift.dev/synchronizer"
 	"sealift.dev/synchronizer/engine"
 	"sealift.dev/verify"
@@ -128,33 +127,8 @@ func describe(r synchronizer.Release) string {
 	return strings.Join(parts, ", ")
 }
 
-// plain makes foreign text safe for a terminal: control characters and invalid
-// UTF-8 become "?", and 256 bytes are enough.
-func plain(s string) string {
-	if len(s) > 256 {
-		s = s[:256]
-	}
-	return strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s)
-}
+// plain makes foreign text safe for a terminal; 256 bytes are enough.
+func plain(s string) string { return text.Line(s, 256) }
 
 // clip bounds a message and keeps it printable.
-func clip(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' {
-			return ' '
-		}
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s)
-	if len(s) <= maxMessage {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxMessage-3], "") + "..."
-}
+func clip(s string) string { return text.Line(s, maxMessage) }

@@ -1,0 +1,45 @@
+// Package text makes what strangers wrote fit for terminals, logs and statuses.
+package text
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Line is s as one line of at most limit bytes. Line breaks and tabs become
+// blanks, other characters that cannot be printed a dot.
+func Line(s string, limit int) string {
+	return Clip(strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' {
+			return ' '
+		}
+		return printable(r)
+	}, s), limit)
+}
+
+// Lines is s with its line breaks, and a dot for what cannot be printed.
+func Lines(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' {
+			return r
+		}
+		return printable(r)
+	}, s)
+}
+
+// Clip cuts s to limit bytes, and shows that it did.
+func Clip(s string, limit int) string {
+	const more = "…"
+	if len(s) <= limit {
+		return s
+	}
+	return strings.ToValidUTF8(s[:max(0, limit-len(more))], "") + more
+}
+
+func printable(r rune) rune {
+	if r == utf8.RuneError || !unicode.IsPrint(r) {
+		return '·'
+	}
+	return r
+}

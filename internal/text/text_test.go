@@ -1,0 +1,24 @@
+package text
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestForeignText(t *testing.T) {
+	hostile := "a\x1b[31m\u009b\u202e\xff\r\n\tz"
+	if got := Line(hostile, 100); got != "a·[31m····  z" {
+		t.Errorf("Line: %q", got)
+	}
+	if got := Lines("a\x07\nb"); got != "a·\nb" {
+		t.Errorf("Lines: %q", got)
+	}
+	for limit := range 20 {
+		if got := Line(strings.Repeat("é\x00", 20), limit); len(got) > max(limit, len("…")) || strings.ToValidUTF8(got, "!") != got {
+			t.Errorf("limit %d: %q", limit, got)
+		}
+	}
+	if got := Line("as it is", 8); got != "as it is" {
+		t.Errorf("%q", got)
+	}
+}
