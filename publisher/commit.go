@@ -17,6 +17,7 @@ import (
 type commit struct {
 	tree      *git.Tree
 	statement artifact.Statement
+	derived   bool // the version is from epoch and sequence: nobody chose it
 }
 
 // read opens the commit, and finds what the release will state.
@@ -40,8 +41,12 @@ func read(ctx context.Context, o Options) (commit, error) {
 	if s.Sequence, err = c.FirstParents(ctx); err != nil {
 		return commit{}, fmt.Errorf("counting the commits up to %s: %w", c.Hash, err)
 	}
-	if s.Version, err = findVersion(o, c, s); err != nil {
+	version, chosen, err := findVersion(o, c)
+	if err != nil {
 		return commit{}, err
+	}
+	if s.Version = version; !chosen {
+		s.Version = fmt.Sprintf("0.%d.%d", s.Epoch-1, s.Sequence)
 	}
 	if s.Source = git.Normalize(o.Source); s.Source == "" {
 		if s.Source, err = repository.Source(); err != nil {
@@ -49,7 +54,7 @@ func read(ctx context.Context, o Options) (commit, error) {
 		}
 	}
 	tree, err := c.Tree()
-	return commit{tree: tree, statement: s}, err
+	return commit{tree: tree, statement: s, derived: !chosen}, err
 }
 
 func (o Options) check() error {
@@ -114,29 +119,31 @@ func shortRef(ref string) string {
 	return strings.TrimPrefix(ref, "refs/tags/")
 }
 
-// findVersion is what o or the highest of the commit's tags says, or else a
-// version that grows with the sequence.
-func findVersion(o Options, c *git.Commit, s artifact.Statement) (string, error) {
+// findVersion is what o or the highest of the commit's tags says; chosen is false
+// where neither says anything.
+func findVersion(o Options, c *git.Commit) (version string, chosen bool, err error) {
 	if o.Version != "" {
 		v, err := parseVersion(o.Version)
 		if err != nil {
-			return "", fmt.Errorf("the version %q is not a semantic version that fits a tag, such as 1.2.3 or 1.2.3-rc.1", o.Version)
+			return "", false, fmt.Errorf("the version %q is not a semantic version that fits a tag, such as 1.2.3 or 1.2.3-rc.1", o.Version)
 		}
-		return v.String(), nil
+		return v.String(), true, nil
 	}
 	tags, err := c.Tags()
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
-	highest := semver.New(0, uint64(s.Epoch-1), uint64(s.Sequence), "", "")
-	tagged := false
+	var highest *semver.Version
 	for _, tag := range tags {
 		v, err := parseVersion(tag)
-		if err == nil && (!tagged || v.GreaterThan(highest)) {
-			highest, tagged = v, true
+		if err == nil && (highest == nil || v.GreaterThan(highest)) {
+			highest = v
 		}
 	}
-	return highest.String(), nil
+	if highest == nil {
+		return "", false, nil
+	}
+	return highest.String(), true, nil
 }
 
 // parseVersion reads 1.2.3 or v1.2.3. Build metadata is refused: a tag cannot hold

@@ -43,6 +43,9 @@ func TestRefuses(t *testing.T) {
 		"secret data":         {func(w *changed) { w.commit("prod/b.yaml", secret("data: {a: Yg==}\nsops: {mac: x}")) }, "Secret b is not encrypted"},
 		"partly encrypted":    {func(w *changed) { w.commit("prod/b.yaml", secret(`data: {a: "ENC[x]", b: Yg==}`+"\nsops: {mac: x}")) }, "Secret b is not encrypted"},
 		"encrypted by nobody": {func(w *changed) { w.commit("prod/b.yaml", secret(`data: {a: "ENC[x]"}`)) }, "Secret b is not encrypted"},
+		"secret in kubectl's copy": {func(w *changed) {
+			w.commit("prod/b.yaml", copied(`{"stringData":{"a":"b"}}`))
+		}, "hint: remove the annotation"},
 		"generated secret": {func(w *changed) {
 			w.commit("prod/kustomization.yaml", "secretGenerator: [{name: b, literals: [a=b]}]\n")
 		}, "is not encrypted"},
@@ -75,6 +78,12 @@ func secret(rest string) string {
 	return "apiVersion: v1\nkind: Secret\nmetadata: {name: b}\n" + rest + "\n"
 }
 
+// copied is an encrypted Secret with the annotation that kubectl apply writes.
+func copied(applied string) string {
+	return "apiVersion: v1\nkind: Secret\nmetadata: {name: b, annotations: {kubectl.kubernetes.io/last-applied-configuration: '" + applied + "'}}\n" +
+		`data: {a: "ENC[x]"}` + "\nsops: {mac: x}\n"
+}
+
 func TestAccepts(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(w *world, o *publisher.Options)
@@ -92,6 +101,10 @@ func TestAccepts(t *testing.T) {
 		}, "0.0.2 main"},
 		"secret encrypted": {func(w *world, _ *publisher.Options) {
 			w.commit("prod/b.yaml", secret(`data: {a: "ENC[x]"}`+"\nsops: {mac: x}"))
+		}, "0.0.2 main"},
+		"secret and kubectl's copy encrypted": {func(w *world, _ *publisher.Options) { w.commit("prod/b.yaml", copied("ENC[y]")) }, "0.0.2 main"},
+		"copy of what is no secret": {func(w *world, _ *publisher.Options) {
+			w.commit("prod/b.yaml", strings.Replace(copied("{}"), "v1", "example.com/v1", 1))
 		}, "0.0.2 main"},
 		"secret empty": {func(w *world, _ *publisher.Options) { w.commit("prod/b.yaml", secret("type: x/y")) }, "0.0.2 main"},
 		"of another group": {func(w *world, _ *publisher.Options) {

@@ -29,10 +29,20 @@ func pack(o Options, c commit) (*artifact.Package, error) {
 	return artifact.Pack(c.statement, environments)
 }
 
+// lastApplied is where kubectl apply keeps the object as it was applied, so that a
+// Secret that was exported and then encrypted may still be readable there.
+const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
+
 // checkSecrets refuses Secrets that everybody who reads the registry could read.
 func checkSecrets(objs []*unstructured.Unstructured) error {
 	for _, u := range objs {
-		if u.GroupVersionKind().Group == "" && u.GetKind() == "Secret" && !isEncrypted(u) {
+		if u.GroupVersionKind().Group != "" || u.GetKind() != "Secret" {
+			continue
+		}
+		if applied := u.GetAnnotations()[lastApplied]; applied != "" && !isCiphertext(applied) {
+			return fmt.Errorf("%s holds a copy of itself in the annotation %s, which is not encrypted; hint: remove the annotation, and change what was secret", objects.Name(u), lastApplied)
+		}
+		if !isEncrypted(u) {
 			return fmt.Errorf("%s is not encrypted, and would be readable for everyone who can read the registry; hint: keep it out of Git, or allow it with --allow-secrets", objects.Name(u))
 		}
 	}
@@ -54,7 +64,7 @@ func isEncrypted(secret *unstructured.Unstructured) bool {
 		}
 		for _, value := range entries {
 			text, ok := value.(string)
-			if !ok || text != "" && !(strings.HasPrefix(text, "ENC[") && strings.HasSuffix(text, "]")) {
+			if !ok || text != "" && !isCiphertext(text) {
 				return false
 			}
 			values++
@@ -62,4 +72,9 @@ func isEncrypted(secret *unstructured.Unstructured) bool {
 	}
 	_, sops := secret.Object["sops"].(map[string]any)
 	return values == 0 || sops
+}
+
+// isCiphertext knows a value that SOPS has encrypted.
+func isCiphertext(text string) bool {
+	return strings.HasPrefix(text, "ENC[") && strings.HasSuffix(text, "]")
 }

@@ -16,9 +16,10 @@ type Registry interface {
 	Tag(ctx context.Context, ref artifact.Ref, tag string) error
 }
 
-// Signer signs the release at ref. Signing again changes nothing.
+// Signer signs the release at ref. Signing again changes nothing; wrote says that a
+// signature was missing.
 type Signer interface {
-	Sign(ctx context.Context, ref artifact.Ref) error
+	Sign(ctx context.Context, ref artifact.Ref) (wrote bool, err error)
 }
 
 // Verifier says whether the release at ref is ours: signed as our own signer does.
@@ -63,6 +64,12 @@ type Result struct {
 	Unchanged bool `json:"unchanged"`
 	// Superseded is the newer release of ours that the channel stays at; empty: none.
 	Superseded string `json:"superseded,omitempty"`
+	// SupersededEpoch is the epoch of that release if it is higher than ours: until
+	// the epoch is raised, nothing we publish is newer. 0: it is not higher.
+	SupersededEpoch int64 `json:"supersededEpoch,omitempty"`
+	// VersionTaken is the release of another ref that has the tag of the version,
+	// which nobody chose, so that this release goes without; empty: none.
+	VersionTaken string `json:"versionTaken,omitempty"`
 }
 
 // Publish makes a release of a commit, signs it, and moves the tags once the
@@ -81,7 +88,7 @@ func Publish(ctx context.Context, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	t := tagger{o: o, statement: commit.statement, ref: o.To.At(release.Digest())}
+	t := tagger{o: o, commit: commit, ref: o.To.At(release.Digest())}
 	if _, err := t.plan(ctx); err != nil {
 		return Result{}, err
 	}
@@ -94,16 +101,17 @@ func Publish(ctx context.Context, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	moves, err := t.plan(ctx) // again: others publish, too
+	tags, err := t.move(ctx)
 	if err != nil {
 		return Result{}, err
 	}
-	if err := t.move(ctx, moves); err != nil {
-		return Result{}, err
+	if tags.versionTaken != "" {
+		o.Progress(fmt.Sprintf("the tag %s is another ref's release; going without it", commit.statement.Version))
 	}
 	result := describe(commit.statement, t.ref, release)
-	result.Tags, result.Superseded = moves.tags(), moves.superseded
-	result.Unchanged = !pushed && !signed && len(moves.missing) == 0
+	result.Tags = tags.there
+	result.Superseded, result.SupersededEpoch, result.VersionTaken = tags.superseded, tags.epoch, tags.versionTaken
+	result.Unchanged = !pushed && !signed && !tags.moved
 	return result, nil
 }
 
@@ -128,10 +136,11 @@ func (o Options) withDefaults() Options {
 func sign(ctx context.Context, o Options, ref artifact.Ref, pushed bool) (signed bool, err error) {
 	before := !pushed && o.Verifier.Verify(ctx, ref) == nil
 	o.Progress("signing " + ref.String())
-	if err := o.Signer.Sign(ctx, ref); err != nil {
+	wrote, err := o.Signer.Sign(ctx, ref)
+	if err != nil {
 		return false, err
 	}
-	if before {
+	if before && !wrote {
 		return false, nil
 	}
 	o.Progress("verifying the signature")

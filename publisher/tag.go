@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 
 	"sealift.dev/artifact"
@@ -16,58 +18,108 @@ const maxTag = 128
 
 // tagger finds and moves the tags of one release.
 type tagger struct {
-	o         Options
-	statement artifact.Statement
-	ref       artifact.Ref
+	o Options
+	commit
+	ref artifact.Ref
 }
 
-// moves is what is to be done about tags.
-type moves struct {
-	there      []string // tags that lead to the release already
-	missing    []string // tags to be moved to it
-	superseded string   // the newer release at which the channel stays
+// tags is where the tags are.
+type tags struct {
+	there        []string // tags that lead to the release
+	missing      []string // tags that are to be moved to it
+	moved        bool     // one of those that are there was not before
+	superseded   string   // the newer release at which the channel stays
+	epoch        int64    // that release's epoch, if it is higher than ours
+	versionTaken string   // the release of another ref that has our version's tag
 }
 
-func (m moves) tags() []string { return append(m.there[:len(m.there):len(m.there)], m.missing...) }
-
-// plan asks where the tags are. The version must be free, or be at this release:
-// it never moves. The channel moves forward only.
-func (t tagger) plan(ctx context.Context) (moves, error) {
+// plan asks where the tags are, and changes nothing. The version must be free, or be
+// at this release: it never moves. The channel moves forward only.
+func (t tagger) plan(ctx context.Context) (tags, error) {
 	channel, err := t.channel()
 	if err != nil {
-		return moves{}, err
+		return tags{}, err
 	}
-	var m moves
-	at, err := t.find(ctx, t.statement.Version)
+	found := tags{there: []string{}}
+	if err := t.planVersion(ctx, &found); err != nil {
+		return tags{}, err
+	}
+	return found, t.planChannel(ctx, channel, &found)
+}
+
+func (t tagger) planVersion(ctx context.Context, found *tags) error {
+	version := t.statement.Version
+	at, err := t.find(ctx, version)
 	switch {
 	case err != nil:
-		return moves{}, err
+		return err
 	case at == t.ref:
-		m.there = append(m.there, t.statement.Version)
-	case at != artifact.Ref{}:
-		return moves{}, fmt.Errorf("the version %s of %s is taken by %s, and this release is %s; hint: versions never move: this release differs from that one in its commit, content, source or ref; choose another --version, or raise --epoch if history was rewritten",
-			t.statement.Version, t.o.To, at.Digest, t.ref.Digest)
-	default:
-		m.missing = append(m.missing, t.statement.Version)
+		found.there = append(found.there, version)
+		return nil
+	case at == artifact.Ref{}:
+		found.missing = append(found.missing, version)
+		return nil
 	}
-	at, err = t.find(ctx, channel)
+	other, err := t.statementOf(ctx, at)
 	if err != nil {
-		return moves{}, err
+		return err
+	}
+	if t.derived && other.Ref != t.statement.Ref {
+		found.versionTaken = at.String()
+		return nil
+	}
+	return fmt.Errorf("the version %s of %s is taken by %s, and versions never move: %w", version, t.o.To, at.Digest, t.conflict(ctx, at, other))
+}
+
+// conflict says why the release at a version's tag is not this one.
+func (t tagger) conflict(ctx context.Context, at artifact.Ref, other artifact.Statement) error {
+	if other.Commit() == "" {
+		return errors.New("it is no release of Sealift; hint: choose another --version")
+	}
+	if other.Commit() != t.statement.Commit() {
+		rewritten := other.Repository == t.statement.Repository && other.Ref == t.statement.Ref &&
+			other.Epoch == t.statement.Epoch && other.Sequence >= t.statement.Sequence
+		if rewritten && t.o.Verifier.Verify(ctx, at) == nil {
+			return fmt.Errorf("it is release %d of the commit %q; hint: choose another --version, or, if history was rewritten, raise --epoch above %d",
+				other.Sequence, other.Commit(), other.Epoch)
+		}
+		return fmt.Errorf("it is of the commit %q; hint: choose another --version", other.Commit())
+	}
+	theirs, ours := other.Annotations(), t.statement.Annotations()
+	var differ []string
+	for _, key := range slices.Sorted(maps.Keys(ours)) {
+		if theirs[key] != ours[key] {
+			differ = append(differ, fmt.Sprintf("%s is %q there, and %q here", key, theirs[key], ours[key]))
+		}
+	}
+	if len(differ) == 0 {
+		differ = append(differ, "only the content differs, by its environments or by the build of sealift")
+	}
+	return fmt.Errorf("it is of the same commit; %s; hint: publish it in the same way again, or choose another --version", strings.Join(differ, "; "))
+}
+
+func (t tagger) planChannel(ctx context.Context, channel string, found *tags) error {
+	at, err := t.find(ctx, channel)
+	if err != nil {
+		return err
 	}
 	if at == t.ref {
-		m.there = append(m.there, channel)
-		return m, nil
+		found.there = append(found.there, channel)
+		return nil
 	}
 	newer, err := t.isNewer(ctx, at)
 	switch {
 	case err != nil:
-		return moves{}, err
-	case newer:
-		m.superseded = at.String()
+		return err
+	case newer == artifact.Statement{}:
+		found.missing = append(found.missing, channel)
 	default:
-		m.missing = append(m.missing, channel)
+		found.superseded = at.String()
+		if newer.Epoch > t.statement.Epoch {
+			found.epoch = newer.Epoch
+		}
 	}
-	return m, nil
+	return nil
 }
 
 // find is where a tag is; the zero Ref if it is nowhere.
@@ -79,33 +131,47 @@ func (t tagger) find(ctx context.Context, tag string) (artifact.Ref, error) {
 	return at, err
 }
 
-// isNewer says whether the channel must stay at another release. Only one of ours
-// can keep it there: whoever else may write to the registry shall not be able to
-// hold back what we publish.
-func (t tagger) isNewer(ctx context.Context, at artifact.Ref) (bool, error) {
-	if at == (artifact.Ref{}) {
-		return false, nil
-	}
+// statementOf is what the release at a tag says of itself, whoever made it; zero if
+// it is none.
+func (t tagger) statementOf(ctx context.Context, at artifact.Ref) (artifact.Statement, error) {
 	manifest, err := t.o.Registry.Manifest(ctx, at)
 	if err != nil {
-		return false, ifUnknown(err)
+		return artifact.Statement{}, ifUnknown(err)
 	}
 	other, err := artifact.ParseStatement(manifest.Annotations)
+	if err != nil {
+		return artifact.Statement{}, nil
+	}
+	return other, nil
+}
+
+// isNewer is the statement of a release at which the channel must stay, or else the
+// zero one. Only a release of ours can keep it: whoever else may write to the
+// registry shall not be able to hold back what we publish.
+func (t tagger) isNewer(ctx context.Context, at artifact.Ref) (artifact.Statement, error) {
+	var none artifact.Statement
+	if at == (artifact.Ref{}) {
+		return none, nil
+	}
+	other, err := t.statementOf(ctx, at)
 	if err != nil || other.Repository != t.statement.Repository {
-		return false, nil
+		return none, err
 	}
 	order := cmp.Or(cmp.Compare(other.Epoch, t.statement.Epoch), cmp.Compare(other.Sequence, t.statement.Sequence))
 	if order < 0 || order == 0 && other.Commit() == t.statement.Commit() {
-		return false, nil
+		return none, nil
 	}
 	if err := t.o.Verifier.Verify(ctx, at); err != nil {
-		return false, ifUnknown(err)
+		return none, ifUnknown(err)
 	}
-	if order == 0 {
-		return false, fmt.Errorf("%s is release %d of another commit, %s; hint: if history was rewritten, raise --epoch above %d",
-			at, other.Sequence, other.Commit(), other.Epoch)
+	if order > 0 {
+		return other, nil
 	}
-	return true, nil
+	hint := fmt.Sprintf("if history was rewritten, raise --epoch above %d", other.Epoch)
+	if other.Ref != t.statement.Ref {
+		hint = fmt.Sprintf("it is from %q; give each ref its own --channel", other.Ref)
+	}
+	return none, fmt.Errorf("%s is release %d of another commit, %q; hint: %s", at, other.Sequence, other.Commit(), hint)
 }
 
 // ifUnknown keeps an error that says nothing about the release itself.
@@ -118,14 +184,35 @@ func ifUnknown(err error) error {
 	return nil
 }
 
-func (t tagger) move(ctx context.Context, m moves) error {
-	for _, tag := range m.missing {
+// maxMoves is how often the channel is moved before others' moves end the publishing.
+const maxMoves = 10
+
+// move moves the tags, the channel last. After each move it reads again where they
+// are, because others publish, too, and registries have no comparing write: of two
+// publishers, the one with the higher sequence puts back the channel that the other
+// took. What remains is an older one that reads the channel, then is overtaken by all
+// of a newer one's publishing, and only then writes; the channel stays behind until
+// the next publishing, and whoever follows it keeps the newer release.
+func (t tagger) move(ctx context.Context) (tags, error) {
+	moved := false
+	for range maxMoves {
+		found, err := t.plan(ctx)
+		if err != nil {
+			return tags{}, err
+		}
+		if len(found.missing) == 0 {
+			found.moved = moved
+			return found, nil
+		}
+		// One at a time: what is planned for the channel is decided right before.
+		tag := found.missing[0]
 		t.o.Progress("tagging " + tag)
 		if err := t.o.Registry.Tag(ctx, t.ref, tag); err != nil {
-			return err
+			return tags{}, err
 		}
+		moved = true
 	}
-	return nil
+	return tags{}, fmt.Errorf("moving the tags of %s: others moved them back %d times; hint: publish one after the other", t.ref, maxMoves)
 }
 
 var (

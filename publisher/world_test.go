@@ -103,6 +103,32 @@ func (w *world) at(tag string) string {
 	return ref.Digest.String()
 }
 
+// tag moves a tag to where another is, as somebody else may.
+func (w *world) tag(from, to string) {
+	w.t.Helper()
+	ref, err := w.registry.Resolve(w.t.Context(), w.repository(), from)
+	if err == nil {
+		err = w.registry.Tag(w.t.Context(), ref, to)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// delete removes a tag.
+func (w *world) delete(tag string) {
+	w.t.Helper()
+	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodDelete, "http://"+w.host+"/v2/"+w.repository().Path+"/manifests/"+tag, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil || resp.StatusCode != http.StatusAccepted {
+		w.t.Fatal(resp, err)
+	}
+	resp.Body.Close()
+}
+
 // verifier is the trust in one key.
 type verifier struct {
 	registry *artifact.Registry

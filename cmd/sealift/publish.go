@@ -66,7 +66,7 @@ from ` + keyPasswordVar + `, or asked for on a terminal.`,
 	flags.StringVar(&p.Source, "source", "", "the Git URL that the release states (default the remote origin's)")
 	flags.StringVar(&p.Version, "version", "", "a semantic version (default the commit's highest version tag, else 0.EPOCH-1.SEQUENCE)")
 	flags.StringVar(&p.Channel, "channel", "", "the tag that moves to the release (default the branch)")
-	flags.Int64Var(&p.Epoch, "epoch", 1, "to be raised once whenever history was rewritten")
+	flags.Int64Var(&p.Epoch, "epoch", 1, "to be raised by one when history was rewritten; pass it from then on")
 	flags.BoolVar(&p.AllowSecrets, "allow-secrets", false, "publish Secrets that are not encrypted")
 	flags.BoolVarP(&o.quiet, "quiet", "q", false, "print no progress")
 	flags.StringVarP(&o.output, "output", "o", "", "output format: json")
@@ -85,7 +85,7 @@ func (o *publishOptions) run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	key, err := loadKey(s, o.key)
+	key, err := loadKey(ctx, s, o.key)
 	if err != nil {
 		return err
 	}
@@ -162,6 +162,12 @@ func (o *publishOptions) print(s streams, results []publisher.Result) error {
 		if r.Superseded != "" {
 			fmt.Fprintf(s.Err, "  the channel stays at the newer release %s\n", r.Superseded)
 		}
+		if r.SupersededEpoch > 0 {
+			fmt.Fprintf(s.Err, "  it is of epoch %d, and this one of %d; hint: publish with --epoch %d from now on\n", r.SupersededEpoch, r.Epoch, r.SupersededEpoch)
+		}
+		if r.VersionTaken != "" {
+			fmt.Fprintf(s.Err, "  the tag %s is another ref's release, %s; hint: --version, if this one shall have one\n", printable(r.Version), r.VersionTaken)
+		}
 	}
 	return nil
 }
@@ -177,12 +183,12 @@ func (v ownVerifier) Verify(ctx context.Context, ref artifact.Ref) error {
 	return err
 }
 
-func loadKey(s streams, path string) (*signer.Key, error) {
+func loadKey(ctx context.Context, s streams, path string) (*signer.Key, error) {
 	data, err := readBounded(path, maxPolicyBytes)
 	if err != nil {
 		return nil, fmt.Errorf("reading the key: %w", err)
 	}
-	key, err := signer.Load(data, func() ([]byte, error) { return password(s, path) })
+	key, err := signer.Load(data, func() ([]byte, error) { return password(ctx, s, path) })
 	if err != nil {
 		return nil, fmt.Errorf("loading the key %s: %w", path, err)
 	}
@@ -190,7 +196,7 @@ func loadKey(s streams, path string) (*signer.Key, error) {
 }
 
 // password comes from the environment, or from a person at a terminal.
-func password(s streams, path string) ([]byte, error) {
+func password(ctx context.Context, s streams, path string) ([]byte, error) {
 	if value, set := os.LookupEnv(keyPasswordVar); set {
 		return []byte(value), nil
 	}
@@ -200,5 +206,29 @@ func password(s streams, path string) ([]byte, error) {
 	}
 	fmt.Fprintf(s.Err, "Password for %s: ", path)
 	defer fmt.Fprintln(s.Err)
-	return term.ReadPassword(int(terminal.Fd()))
+	return ask(ctx, int(terminal.Fd()))
+}
+
+// ask reads a line that the terminal does not show. When ctx ends, the terminal shows
+// again what is typed; the reading cannot be ended, and lasts as long as the process.
+func ask(ctx context.Context, fd int) ([]byte, error) {
+	type answer struct {
+		text []byte
+		err  error
+	}
+	state, err := term.GetState(fd)
+	if err != nil {
+		return nil, err
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		text, err := term.ReadPassword(fd)
+		answers <- answer{text, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.text, a.err
+	case <-ctx.Done():
+		return nil, errors.Join(ctx.Err(), term.Restore(fd, state))
+	}
 }

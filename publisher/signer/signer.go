@@ -38,24 +38,26 @@ type Signer struct {
 func New(key *Key, registry Registry) *Signer { return &Signer{key: key, registry: registry} }
 
 // Sign signs ref in both formats, the bundle first. A format in which the key has
-// signed already is left as it is, so that signing again changes nothing.
-func (s *Signer) Sign(ctx context.Context, ref artifact.Ref) error {
+// signed already is left as it is, so that signing again changes nothing; wrote says
+// whether one was missing.
+func (s *Signer) Sign(ctx context.Context, ref artifact.Ref) (wrote bool, err error) {
 	for _, format := range []struct {
 		name  policy.Format
 		write func(context.Context, artifact.Ref) error
 	}{{policy.Bundle, s.writeBundle}, {policy.Legacy, s.writeLegacy}} {
 		done, err := verify.SignedBy(ctx, s.registry, ref, s.key.public, format.name)
 		if err != nil {
-			return fmt.Errorf("signing %s: %w", ref, err)
+			return wrote, fmt.Errorf("signing %s: %w", ref, err)
 		}
 		if done {
 			continue
 		}
 		if err := format.write(ctx, ref); err != nil {
-			return fmt.Errorf("signing %s in the format %s: %w", ref, format.name, err)
+			return wrote, fmt.Errorf("signing %s in the format %s: %w", ref, format.name, err)
 		}
+		wrote = true
 	}
-	return nil
+	return wrote, nil
 }
 
 type statement struct {

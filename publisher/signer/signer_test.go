@@ -157,7 +157,7 @@ func TestSignWithEveryKindOfKey(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				client, ref := store(t, referrers)
 				key := load(t, pkcs8(t, private))
-				if err := signer.New(key, client).Sign(context.Background(), ref); err != nil {
+				if _, err := signer.New(key, client).Sign(context.Background(), ref); err != nil {
 					t.Fatal(err)
 				}
 				for _, format := range []policy.Format{policy.Bundle, policy.Legacy} {
@@ -191,12 +191,12 @@ func TestSigningTwiceChangesNothing(t *testing.T) {
 	for _, referrers := range []bool{true, false} {
 		client, ref := store(t, referrers)
 		s := signer.New(p256(t), client)
-		if err := s.Sign(context.Background(), ref); err != nil {
-			t.Fatal(err)
+		if wrote, err := s.Sign(context.Background(), ref); err != nil || !wrote {
+			t.Fatal(wrote, err)
 		}
 		legacy, bundles := state(t, client, ref)
-		if err := s.Sign(context.Background(), ref); err != nil {
-			t.Fatal(err)
+		if wrote, err := s.Sign(context.Background(), ref); err != nil || wrote {
+			t.Fatal(wrote, err)
 		}
 		if again, count := state(t, client, ref); again != legacy || count != bundles || bundles != 1 {
 			t.Errorf("%s and %d bundles after the first, %s and %d after the second", legacy, bundles, again, count)
@@ -208,7 +208,7 @@ func TestSigningKeepsOthersSignatures(t *testing.T) {
 	client, ref := store(t, true)
 	keys := []*signer.Key{p256(t), p256(t), p256(t)}
 	for _, key := range keys {
-		if err := signer.New(key, client).Sign(context.Background(), ref); err != nil {
+		if _, err := signer.New(key, client).Sign(context.Background(), ref); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -241,7 +241,7 @@ func TestSigningRefusesAFullManifest(t *testing.T) {
 			t.Fatal(err)
 		}
 		before, _ := state(t, client, ref)
-		err = signer.New(p256(t), client).Sign(context.Background(), ref)
+		_, err = signer.New(p256(t), client).Sign(context.Background(), ref)
 		after, _ := state(t, client, ref)
 		if full := count != verify.MaxSignatures-1; full != (err != nil) || full != (before == after) {
 			t.Errorf("%d layers: %v", count, err)
@@ -252,7 +252,7 @@ func TestSigningRefusesAFullManifest(t *testing.T) {
 func TestSigningAnUnreachableRegistry(t *testing.T) {
 	client, ref := store(t, true)
 	ref.Repository.Host = "127.0.0.1:1"
-	err := signer.New(p256(t), client).Sign(context.Background(), ref)
+	_, err := signer.New(p256(t), client).Sign(context.Background(), ref)
 	if !errors.Is(err, artifact.ErrUnavailable) || !strings.Contains(err.Error(), ref.String()) {
 		t.Errorf("error %v", err)
 	}
