@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"os"
 	"strings"
 
@@ -77,6 +79,8 @@ func (o *publishOptions) run(ctx context.Context, s streams) error {
 	if err := o.complete(s); err != nil {
 		return err
 	}
+	// Kustomize logs names from the commit, with whatever control characters are in them.
+	log.SetOutput(io.Discard)
 	releases, err := publisher.Plan(o.publisher)
 	if err != nil {
 		return err

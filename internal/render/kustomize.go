@@ -4,13 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"log"
 	"path"
 	"slices"
 	"strings"
 
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/kustomize/api/konfig"
 	"sigs.k8s.io/kustomize/api/krusty"
@@ -30,6 +29,10 @@ const maxVisits = 1000
 // interrupted.
 const maxKustomized = 3000
 
+// maxCopied is how many bytes the copy operations of a patch may add to one object:
+// copying a field into itself doubles it each time.
+const maxCopied = 64 << 10
+
 // build renders a kustomization. Kustomize sees only the files that gather has
 // followed and checked, in a file system of its own.
 func build(r *reader, folder string) ([]*unstructured.Unstructured, error) {
@@ -48,16 +51,15 @@ func build(r *reader, folder string) ([]*unstructured.Unstructured, error) {
 	return objects.Decode([]objects.File{{Path: folder + " (kustomized)", Data: stream}}, r.limits)
 }
 
-// kustomize makes an error of a panic, which a few odd inputs end in. What it logs
-// goes nowhere: it has names from the commit in it, as they are.
+// kustomize makes an error of a panic, which a few odd inputs end in.
 func kustomize(files filesys.FileSystem, folder string) (built resmap.ResMap, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("kustomize fails on it: %v", p)
 		}
 	}()
-	defer log.SetOutput(log.Writer())
-	log.SetOutput(io.Discard)
+	defer func(before int64) { jsonpatch.AccumulatedCopySizeLimit = before }(jsonpatch.AccumulatedCopySizeLimit)
+	jsonpatch.AccumulatedCopySizeLimit = maxCopied
 	options := krusty.MakeDefaultOptions()
 	options.Reorder = krusty.ReorderOptionUnspecified
 	// The repository is the border, not the kustomization's own folder: nothing

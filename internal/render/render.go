@@ -34,8 +34,8 @@ func Render(files []objects.File, folder string) ([]*unstructured.Unstructured, 
 // as objects.Decode gives them. A folder without objects is an error.
 //
 // Folder must not be called twice at once: kustomize keeps its schema in a variable
-// of the whole process. For deprecated fields, kustomize warns on stderr in words of
-// its own; what else it would log, in the process's standard logger, is dropped.
+// of the whole process. For deprecated fields, kustomize warns on stderr. To the
+// process's standard logger it writes names from the tree as they are: set its output.
 func Folder(tree Tree, folder string) ([]*unstructured.Unstructured, error) {
 	clean := path.Clean(folder)
 	if folder == "" || !fs.ValidPath(clean) {
