@@ -155,6 +155,9 @@ func (r *reconciler) finalize(ctx context.Context, d *v1alpha1.Delivery) (ctrl.R
 		if err == nil && len(report.Pending) > 0 {
 			return ctrl.Result{RequeueAfter: 5 * time.Second}, nil
 		}
+		for _, kept := range report.Kept {
+			r.events.Eventf(d, nil, corev1.EventTypeNormal, "Kept", "Prune", "%s stays: it is protected, or may not be deleted", clip(kept.String()))
+		}
 	}
 	before := d.DeepCopy()
 	controllerutil.RemoveFinalizer(d, finalizer)
