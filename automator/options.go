@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
+
+	"sealift.dev/internal/httpx"
 )
 
 // complete checks the options and fills in the defaults.
@@ -48,16 +50,9 @@ func (o Options) checkRepo() error {
 }
 
 func newTransport() http.RoundTripper {
-	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
-	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           dialer.DialContext,
-		ForceAttemptHTTP2:     true,
-		MaxIdleConns:          16,
-		IdleConnTimeout:       90 * time.Second,
-		TLSHandshakeTimeout:   10 * time.Second,
-		ResponseHeaderTimeout: time.Minute,
-	}
+	transport := httpx.NewTransport()
+	transport.ResponseHeaderTimeout = time.Minute
+	return transport
 }
 
 // boundedTransport refuses unencrypted requests to other machines, and ends an

@@ -10,6 +10,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"golang.org/x/sync/errgroup"
+
+	"sealift.dev/internal/httpx"
 )
 
 // Limits of one list of tags.
@@ -35,9 +37,10 @@ type scanner struct {
 }
 
 func newScanner(opts Options) (*scanner, error) {
+	bounded := &boundedTransport{inner: opts.Transport, limit: maxPageBytes, plainHTTP: opts.PlainHTTP}
 	puller, err := remote.NewPuller(
 		remote.WithAuthFromKeychain(opts.Keychain),
-		remote.WithTransport(&boundedTransport{inner: opts.Transport, limit: maxPageBytes, plainHTTP: opts.PlainHTTP}),
+		remote.WithTransport(&httpx.Guard{Base: bounded, Pace: httpx.DefaultPace()}),
 		remote.WithUserAgent("sealift"),
 	)
 	if err != nil {
