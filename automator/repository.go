@@ -20,7 +20,8 @@ import (
 	"github.com/go-git/go-git/v5/storage/memory"
 )
 
-// maxGitBytes bounds one answer of the Git server: a branch without its history.
+// maxGitBytes bounds one answer of the Git server: a branch without its history,
+// as it is transferred.
 const maxGitBytes = 256 << 20
 
 // repository is a Git repository on a server. It keeps the last tip it has read.
@@ -31,6 +32,7 @@ type repository struct {
 	url      string
 	tip      plumbing.Hash
 	objects  *memory.Storage
+	limits   packLimits
 }
 
 func openRepository(opts Options) (*repository, error) {
@@ -39,7 +41,7 @@ func openRepository(opts Options) (*repository, error) {
 		return nil, fmt.Errorf("repository %q: %w", opts.Repo, err)
 	}
 	client := &http.Client{Transport: &boundedTransport{inner: opts.Transport, limit: maxGitBytes, plainHTTP: opts.PlainHTTP}}
-	r := &repository{client: githttp.NewClient(client), endpoint: endpoint, url: opts.Repo}
+	r := &repository{client: githttp.NewClient(client), endpoint: endpoint, url: opts.Repo, limits: defaultPackLimits()}
 	if opts.Username != "" || opts.Password != "" {
 		r.auth = &githttp.BasicAuth{Username: opts.Username, Password: opts.Password}
 	}
@@ -88,7 +90,7 @@ func (r *repository) fetch(ctx context.Context, branch string) (*object.Commit, 
 	}
 	if r.objects == nil || r.tip != tip {
 		objects := memory.NewStorage()
-		if err := receive(ctx, session, refs, tip, objects); err != nil {
+		if err := receive(ctx, session, refs, tip, objects, r.limits); err != nil {
 			return nil, fmt.Errorf("reading %s of %s: %w", branch, r.url, hinted(err))
 		}
 		r.tip, r.objects = tip, objects
@@ -102,7 +104,7 @@ func (r *repository) fetch(ctx context.Context, branch string) (*object.Commit, 
 
 // receive asks for one commit without its parents, and without the files that
 // are too large to edit where the server can leave them out.
-func receive(ctx context.Context, session transport.UploadPackSession, refs *packp.AdvRefs, tip plumbing.Hash, to *memory.Storage) error {
+func receive(ctx context.Context, session transport.UploadPackSession, refs *packp.AdvRefs, tip plumbing.Hash, to *memory.Storage, limits packLimits) error {
 	req := packp.NewUploadPackRequestFromCapabilities(refs.Capabilities)
 	req.Wants = []plumbing.Hash{tip}
 	if refs.Capabilities.Supports(capability.Shallow) {
@@ -129,7 +131,7 @@ func receive(ctx context.Context, session transport.UploadPackSession, refs *pac
 	case req.Capabilities.Supports(capability.Sideband):
 		pack = sideband.NewDemuxer(sideband.Sideband, answer)
 	}
-	return packfile.UpdateObjectStorage(to, pack)
+	return unpack(ctx, pack, to, limits)
 }
 
 // rejectedError is a push that the server did not take; the branch is as it was.
