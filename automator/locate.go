@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -55,6 +56,8 @@ func locate(data []byte) ([]scalar, []flat, error) {
 			found = append(found, s)
 		}
 	}
+	found = append(found, text.strays(nodes, found)...)
+	slices.SortStableFunc(found, func(a, b scalar) int { return a.line - b.line })
 	return found, nodes, nil
 }
 
