@@ -173,12 +173,12 @@ func (a *automator) try(ctx context.Context, branch string, images images) (Resu
 		return Result{Branch: branch}, err
 	}
 	result := Result{Branch: branch, Tip: tip.Hash.String()}
-	config, err := readConfig(tip)
+	config, err := readConfig(a.git.objects, tip)
 	if err != nil {
 		return result, fmt.Errorf("%s of %s: %w", branch, a.opts.Repo, err)
 	}
 	a.scanner.scan(ctx, config, images)
-	plan, err := planEdits(tip, config, images)
+	plan, err := planEdits(ctx, a.git.objects, tip, config, images)
 	if err != nil {
 		return result, err
 	}
@@ -193,7 +193,7 @@ func (a *automator) try(ctx context.Context, branch string, images images) (Resu
 		return result, err
 	}
 	if a.opts.DryRun {
-		result.Diff, err = diff(ctx, tip, commit.commit)
+		result.Diff, err = a.git.diff(ctx, tip, commit.commit, plan.files)
 		return result, err
 	}
 	if err := a.git.push(ctx, branch, tip, commit); err != nil {
@@ -216,7 +216,7 @@ func (a *automator) branch(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	config, err := readConfig(tip)
+	config, err := readConfig(a.git.objects, tip)
 	if err != nil {
 		return "", fmt.Errorf("%s of %s: %w", name, a.opts.Repo, err)
 	}

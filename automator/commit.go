@@ -3,6 +3,8 @@ package automator
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -68,7 +70,7 @@ func (b *builder) tree(old *object.Tree, dir string, files map[string][]byte) (p
 		if !below[entry.Name] {
 			continue
 		}
-		hash, err := b.entry(old, entry, dir+entry.Name, files)
+		hash, err := b.entry(entry, dir+entry.Name, files)
 		if err != nil {
 			return plumbing.ZeroHash, err
 		}
@@ -77,11 +79,11 @@ func (b *builder) tree(old *object.Tree, dir string, files map[string][]byte) (p
 	return b.store(&object.Tree{Entries: entries})
 }
 
-func (b *builder) entry(parent *object.Tree, entry object.TreeEntry, name string, files map[string][]byte) (plumbing.Hash, error) {
+func (b *builder) entry(entry object.TreeEntry, name string, files map[string][]byte) (plumbing.Hash, error) {
 	if data, ok := files[name]; ok {
 		return b.blob(data)
 	}
-	child, err := parent.Tree(entry.Name)
+	child, err := object.GetTree(b.storage, entry.Hash)
 	if err != nil {
 		return plumbing.ZeroHash, fmt.Errorf("reading %s: %w", name, err)
 	}
@@ -174,19 +176,41 @@ func printable(s string) string {
 	return s
 }
 
-// diff shows what a commit changes, in Git's unified format.
-func diff(ctx context.Context, from, to *object.Commit) (string, error) {
-	before, err := from.Tree()
-	if err != nil {
-		return "", fmt.Errorf("comparing %s: %w", from.Hash, err)
+// diff shows what a commit changes in files, in Git's unified format.
+func (r *repository) diff(ctx context.Context, from, to *object.Commit, files map[string][]byte) (string, error) {
+	var changes object.Changes
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		before, err := r.locate(from, name)
+		if err != nil {
+			return "", fmt.Errorf("comparing %s: %w", from.Hash, err)
+		}
+		after, err := r.locate(to, name)
+		if err != nil {
+			return "", fmt.Errorf("comparing %s: %w", to.Hash, err)
+		}
+		changes = append(changes, &object.Change{From: before, To: after})
 	}
-	after, err := to.Tree()
-	if err != nil {
-		return "", fmt.Errorf("comparing %s: %w", to.Hash, err)
-	}
-	patch, err := before.PatchContext(ctx, after)
+	patch, err := changes.PatchContext(ctx)
 	if err != nil {
 		return "", fmt.Errorf("comparing %s with %s: %w", from.Hash, to.Hash, err)
 	}
 	return patch.String(), nil
+}
+
+// locate finds a file by its path, whatever other files are called.
+func (r *repository) locate(commit *object.Commit, name string) (object.ChangeEntry, error) {
+	tree, err := commit.Tree()
+	for rest := name; err == nil; {
+		part, below, isDir := strings.Cut(rest, "/")
+		i := slices.IndexFunc(tree.Entries, func(e object.TreeEntry) bool { return e.Name == part })
+		switch {
+		case i < 0:
+			return object.ChangeEntry{}, fmt.Errorf("%s: %w", name, object.ErrEntryNotFound)
+		case !isDir:
+			return object.ChangeEntry{Name: name, Tree: tree, TreeEntry: tree.Entries[i]}, nil
+		}
+		rest = below
+		tree, err = object.GetTree(r.objects, tree.Entries[i].Hash)
+	}
+	return object.ChangeEntry{}, err
 }

@@ -6,7 +6,9 @@ import (
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/plumbing/storer"
 	"github.com/google/go-containerregistry/pkg/name"
+	yamlnode "go.yaml.in/yaml/v3"
 	"sigs.k8s.io/yaml"
 
 	"sealift.dev/api/v1alpha1"
@@ -32,8 +34,8 @@ type image struct {
 }
 
 // readConfig reads sealift.yaml at the root of the commit.
-func readConfig(commit *object.Commit) (config, error) {
-	data, err := readRegular(commit, v1alpha1.ConfigFile)
+func readConfig(objects storer.EncodedObjectStorer, commit *object.Commit) (config, error) {
+	data, err := readRegular(objects, commit, v1alpha1.ConfigFile)
 	if errors.Is(err, object.ErrFileNotFound) || errors.Is(err, object.ErrEntryNotFound) {
 		return config{}, fmt.Errorf("there is no %s at the root; hint: commit one with an automate: part", v1alpha1.ConfigFile)
 	}
@@ -48,6 +50,9 @@ func readConfig(commit *object.Commit) (config, error) {
 }
 
 func parseConfig(data []byte) (config, error) {
+	if err := checkSingle(data); err != nil {
+		return config{}, err
+	}
 	var file v1alpha1.Config
 	if err := yaml.UnmarshalStrict(data, &file); err != nil {
 		return config{}, err
@@ -75,6 +80,24 @@ func parseConfig(data []byte) (config, error) {
 		c.images = append(c.images, img)
 	}
 	return c, nil
+}
+
+// checkSingle refuses a second document: only the first would be read.
+func checkSingle(data []byte) error {
+	nodes, err := flatten(data)
+	if err != nil {
+		return err
+	}
+	documents := 0
+	for _, n := range nodes {
+		if n.Kind == yamlnode.DocumentNode {
+			documents++
+		}
+	}
+	if documents > 1 {
+		return fmt.Errorf("it has %d YAML documents; hint: write one, without another ---", documents)
+	}
+	return nil
 }
 
 func parseImage(entry v1alpha1.Image) (image, error) {

@@ -1,21 +1,25 @@
 package automator
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"path"
 	"strings"
 
+	"github.com/Masterminds/semver/v3"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/plumbing/storer"
+	"github.com/google/go-containerregistry/pkg/name"
 )
 
 // Limits of what is read from a commit.
 const (
-	maxFileBytes = 1 << 20
-	maxFiles     = 500_000
+	maxFileBytes   = 1 << 20
+	maxMarkedBytes = 64 << 20 // of all files with markers
 )
 
 // plan is what one pass wants to write, and what it leaves alone.
@@ -27,40 +31,44 @@ type plan struct {
 }
 
 // planEdits runs the edits over every marked file of a commit. It writes nothing.
-func planEdits(commit *object.Commit, c config, known images) (*plan, error) {
+func planEdits(ctx context.Context, objects storer.EncodedObjectStorer, commit *object.Commit, c config, known images) (*plan, error) {
 	tree, err := commit.Tree()
 	if err != nil {
 		return nil, fmt.Errorf("reading the tree of %s: %w", commit.Hash, err)
 	}
-	p := &plan{files: map[string][]byte{}, marked: map[string]bool{}}
 	policies := map[string]policy{}
 	for _, img := range c.images {
 		policies[img.policy] = policy{repo: img.repo, candidates: known[img].candidates}
 	}
-	walker := object.NewTreeWalker(tree, true, nil)
-	defer walker.Close()
-	for files := 0; ; files++ {
-		name, entry, err := walker.Next()
-		if err == io.EOF {
-			return p, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("reading the tree of %s: %w", commit.Hash, err)
-		}
-		if files == maxFiles {
-			return nil, fmt.Errorf("reading the tree of %s: it has more than %d files", commit.Hash, maxFiles)
-		}
-		if !isRegular(entry.Mode) || !isTarget(path.Base(name)) {
-			continue
-		}
-		if err := p.planFile(tree, name, entry, policies); err != nil {
-			return nil, err
-		}
+	p := &planner{
+		plan:    &plan{files: map[string][]byte{}, marked: map[string]bool{}},
+		objects: objects, policies: policies, plain: map[plumbing.Hash]bool{}, left: maxMarkedBytes,
 	}
+	w := &walker{objects: objects, visit: p.planFile}
+	if err := w.walk(ctx, tree, "", 0); err != nil {
+		return nil, fmt.Errorf("reading the tree of %s: %w", commit.Hash, err)
+	}
+	return p.plan, nil
 }
 
-func (p *plan) planFile(tree *object.Tree, name string, entry object.TreeEntry, policies map[string]policy) error {
-	data, err := readEntry(tree, entry)
+// planner fills a plan, file by file.
+type planner struct {
+	*plan
+	objects  storer.EncodedObjectStorer
+	policies map[string]policy
+	plain    map[plumbing.Hash]bool // contents known to have no markers
+	left     int                    // bytes of marked files
+}
+
+func (p *planner) planFile(name string, entry object.TreeEntry) error {
+	if p.plain[entry.Hash] {
+		return nil
+	}
+	if odd := oddName(name); odd != "" {
+		p.notes = append(p.notes, Note{File: name, Reason: odd})
+		return nil
+	}
+	data, err := readBlob(p.objects, entry.Hash)
 	if errors.Is(err, errTooLarge) {
 		p.notes = append(p.notes, Note{File: name, Reason: err.Error()})
 		return nil
@@ -69,24 +77,33 @@ func (p *plan) planFile(tree *object.Tree, name string, entry object.TreeEntry, 
 		return fmt.Errorf("reading %s: %w", name, err)
 	}
 	if !isMarked(path.Base(name), data) {
+		p.plain[entry.Hash] = true
 		return nil
 	}
-	f := fileEdit{plan: p, name: name, policies: policies}
+	if p.left -= len(data); p.left < 0 {
+		return fmt.Errorf("its files with markers have more than %d bytes together", maxMarkedBytes)
+	}
+	p.planMarked(name, data)
+	return nil
+}
+
+// planMarked edits one file; what cannot be edited becomes a note.
+func (p *planner) planMarked(name string, data []byte) {
+	f := fileEdit{plan: p.plan, name: name, policies: p.policies}
 	out, changed, err := edit(data, f.decide)
 	if err != nil {
 		p.notes = append(p.notes, Note{File: name, Reason: err.Error()})
-		return nil
+		return
 	}
 	p.notes = append(p.notes, f.notes...)
 	if len(changed) == 0 {
-		return nil
+		return
 	}
 	p.files[name] = out
 	for _, s := range changed {
 		c := f.values[s.node]
 		p.changes = append(p.changes, Change{File: name, Line: s.line, Image: s.marker.policy, Tag: c.tag, Old: s.value, New: c.text})
 	}
-	return nil
 }
 
 // policy is what a marker may refer to. Nil candidates: the tags are unknown.
@@ -141,29 +158,64 @@ func (p policy) value(s scalar, hasDigest bool) (value chosen, reason string) {
 	}
 	switch s.marker.part {
 	case partName:
-		value = chosen{text: p.repo}
+		value = chosen{text: p.name(s.value)}
 	case partTag:
 		value, reason = p.choose("", s.value)
 	case partRef:
-		value, reason = p.choose(p.repo+":", s.value)
+		value, reason = p.reference(s.value)
 	}
-	if reason == "" && s.problem != "" && value.text != s.value {
+	if s.problem != "" && (reason != "" || value.text != s.value) {
 		reason = s.problem
 	}
 	return value, reason
 }
 
-// choose picks the tag that goes behind prefix.
-func (p policy) choose(prefix, old string) (chosen, string) {
+// name is the repository, as old spells it if old is the same.
+func (p policy) name(old string) string {
+	if sameRepository(old, p.repo) {
+		return old
+	}
+	return p.repo
+}
+
+// reference chooses the tag behind a repository, whose spelling stays.
+func (p policy) reference(old string) (chosen, string) {
 	if strings.Contains(old, "@") {
+		return p.choose("", old)
+	}
+	repository, tag := old, ""
+	if colon := strings.LastIndexByte(old, ':'); colon > strings.LastIndexByte(old, '/') {
+		repository, tag = old[:colon], old[colon+1:]
+	}
+	switch {
+	case !sameRepository(repository, p.repo):
+		return chosen{}, fmt.Sprintf("the value is of another repository than %s", p.repo)
+	case tag == "":
+		return chosen{}, "the value has no tag to compare with"
+	}
+	return p.choose(repository+":", tag)
+}
+
+// choose picks the tag that goes behind prefix in place of current.
+func (p policy) choose(prefix, current string) (chosen, string) {
+	if strings.Contains(current, "@") {
 		return chosen{}, "the value is pinned by digest, and digests are not renewed"
 	}
-	current, sameRepository := strings.CutPrefix(old, prefix)
-	if !sameRepository {
-		current = "" // another repository's tag says nothing about this one's
+	if _, err := semver.NewVersion(current); err != nil {
+		return chosen{}, fmt.Sprintf("%q is no version to compare with", current)
 	}
 	tag, reason := p.candidates.choose(current)
 	return chosen{text: prefix + tag, tag: tag}, reason
+}
+
+// sameRepository compares what names mean: nginx is docker.io/library/nginx.
+func sameRepository(a, b string) bool {
+	x, err := name.NewRepository(a)
+	if err != nil {
+		return false
+	}
+	y, err := name.NewRepository(b)
+	return err == nil && strings.EqualFold(x.Name(), y.Name())
 }
 
 // report sums up what became of each image.
@@ -191,7 +243,7 @@ func report(c config, known images, p *plan) []ImageReport {
 var errTooLarge = fmt.Errorf("the file is larger than %d bytes", maxFileBytes)
 
 // readRegular reads one file of a commit. Symbolic links are not followed.
-func readRegular(commit *object.Commit, name string) ([]byte, error) {
+func readRegular(objects storer.EncodedObjectStorer, commit *object.Commit, name string) ([]byte, error) {
 	tree, err := commit.Tree()
 	if err != nil {
 		return nil, err
@@ -203,19 +255,19 @@ func readRegular(commit *object.Commit, name string) ([]byte, error) {
 	if !isRegular(entry.Mode) {
 		return nil, errors.New("it is not a regular file")
 	}
-	return readEntry(tree, *entry)
+	return readBlob(objects, entry.Hash)
 }
 
-func readEntry(tree *object.Tree, entry object.TreeEntry) ([]byte, error) {
-	file, err := tree.TreeEntryFile(&entry)
+func readBlob(objects storer.EncodedObjectStorer, hash plumbing.Hash) ([]byte, error) {
+	blob, err := object.GetBlob(objects, hash)
 	// The server was asked to leave out what is larger.
-	if errors.Is(err, plumbing.ErrObjectNotFound) || err == nil && file.Size > maxFileBytes {
+	if errors.Is(err, plumbing.ErrObjectNotFound) || err == nil && blob.Size > maxFileBytes {
 		return nil, errTooLarge
 	}
 	if err != nil {
 		return nil, err
 	}
-	r, err := file.Reader()
+	r, err := blob.Reader()
 	if err != nil {
 		return nil, err
 	}
