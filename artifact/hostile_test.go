@@ -403,26 +403,6 @@ func TestNoChallengeNamesAStranger(t *testing.T) {
 	}
 }
 
-// TestRedirectedChallenge: whoever a registry redirects to gets no credentials
-// by naming itself the token server.
-func TestRedirectedChallenge(t *testing.T) {
-	var elsewhere string
-	address, _, told := canary(t, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Www-Authenticate", `Bearer realm="`+elsewhere+`/token"`)
-		w.WriteHeader(401)
-	})
-	elsewhere = strings.Replace(address, "127.0.0.1", "localhost", 1)
-	repository := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		http.Redirect(w, r, elsewhere+r.URL.Path, 307)
-	}))
-	if _, err := NewRegistry(withPassword()).Resolve(t.Context(), repository, "x"); !errors.Is(err, ErrUnauthorized) {
-		t.Error(err)
-	}
-	if told.Load() != 0 {
-		t.Error("the stranger got credentials")
-	}
-}
-
 func TestPlainHTTPHint(t *testing.T) {
 	repository := serve(t, realRegistry(true))
 	_, err := NewRegistry(Options{}).Resolve(t.Context(), repository, "main")

@@ -1,8 +1,11 @@
 package httpx
 
 import (
+	"errors"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 )
 
@@ -56,5 +59,32 @@ func TestRedirects(t *testing.T) {
 	}
 	if err := refuseLinkLocal("tcp", "127.0.0.1:80", nil); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestRedirectedChallenge: credentials are for the host that was asked first, so
+// the one it redirects to cannot name itself the token server.
+func TestRedirectedChallenge(t *testing.T) {
+	var realm string
+	second := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Www-Authenticate", `Bearer realm="`+realm+`/token"`)
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	defer second.Close()
+	elsewhere := strings.Replace(second.URL, "127.0.0.1", "localhost", 1)
+	first := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, elsewhere, http.StatusTemporaryRedirect)
+	}))
+	defer first.Close()
+	client := &http.Client{Transport: &Guard{Base: NewTransport(), Pace: DefaultPace()}}
+	realm = first.URL
+	response, err := client.Get(first.URL)
+	if err != nil || response.StatusCode != http.StatusUnauthorized {
+		t.Fatalf("the benign twin: %v", err)
+	}
+	_ = response.Body.Close()
+	realm = elsewhere
+	if _, err := client.Get(first.URL); !errors.Is(err, ErrTokenServer) {
+		t.Errorf("got %v", err)
 	}
 }
