@@ -11,6 +11,7 @@ import (
 
 	"sealift.dev/artifact"
 	"sealift.dev/internal/git"
+	"sealift.dev/internal/giturl"
 )
 
 // commit is what a release is made of: the files, and what is said of them.
@@ -48,7 +49,7 @@ func read(ctx context.Context, o Options) (commit, error) {
 	if s.Version = version; !chosen {
 		s.Version = fmt.Sprintf("0.%d.%d", s.Epoch-1, s.Sequence)
 	}
-	if s.Source = git.Normalize(o.Source); s.Source == "" {
+	if s.Source = giturl.Normalize(o.Source); s.Source == "" {
 		if s.Source, err = repository.Source(); err != nil {
 			return commit{}, err
 		}

@@ -3,6 +3,8 @@ package policy
 import (
 	"slices"
 	"strings"
+
+	"sealift.dev/internal/giturl"
 )
 
 // Matches says whether p applies to a release read from repository (HOST/PATH)
@@ -74,18 +76,15 @@ func matchElement(pattern, s string) bool {
 func (s Source) Restricted() bool { return len(s.Repositories)+len(s.Refs) > 0 }
 
 // AllowsRepository says whether a release may come from the Git repository at
-// url. URLs are compared literally, but for a ".git" or "/" at their end.
+// url. The spellings of one URL count as one; the same place by another scheme is
+// another.
 func (s Source) AllowsRepository(url string) bool {
 	return len(s.Repositories) == 0 || slices.ContainsFunc(s.Repositories, func(allowed string) bool {
-		return url != "" && trimURL(allowed) == trimURL(url)
+		return url != "" && giturl.Normalize(allowed) == giturl.Normalize(url)
 	})
 }
 
 // AllowsRef says whether a release may come from the Git ref, such as refs/heads/main.
 func (s Source) AllowsRef(ref string) bool {
 	return len(s.Refs) == 0 || slices.Contains(s.Refs, ref)
-}
-
-func trimURL(url string) string {
-	return strings.TrimSuffix(strings.TrimSuffix(url, "/"), ".git")
 }
