@@ -49,7 +49,7 @@ func TestIdleRegistry(t *testing.T) {
 	time.Sleep(3 * time.Second) // the new policies are applied
 	before := requests.Load()
 	time.Sleep(5 * time.Second)
-	if n := requests.Load() - before; n < 3 || n > 8 {
+	if n := requests.Load() - before; n < 1 || n > 8 {
 		t.Errorf("%d requests in five seconds, at an interval of one", n)
 	}
 }
@@ -70,7 +70,7 @@ func TestRevokedTrustIsQuiet(t *testing.T) {
 	for i := range 20 {
 		w.kubectl("annotate", "service", "c", "-n", w.name, "--overwrite", fmt.Sprintf("x=%d", i))
 	}
-	if n := requests.Load() - before; n > 12 { // the backoff tries again two or three times
+	if n := requests.Load() - before; n > 40 { // a question for each change would be 80; the backoff tries a few times
 		t.Errorf("%d requests for twenty changes", n)
 	}
 }
