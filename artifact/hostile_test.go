@@ -141,7 +141,7 @@ func TestManifestOverTheWire(t *testing.T) {
 			repository := serve(t, c.handler)
 			started := time.Now()
 			_, err := newRegistry(Options{PlainHTTP: true}, quick()).Manifest(t.Context(), repository.At(digest.FromString(goodManifest)))
-			if time.Since(started) > 5*time.Second {
+			if time.Since(started) > time.Minute {
 				t.Error("it took", time.Since(started))
 			}
 			if c.want == "" && err != nil || c.want != "" && (!errors.Is(err, c.is) || !strings.Contains(err.Error(), c.want)) {

@@ -144,7 +144,7 @@ func TestEditRefuses(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %.100q, %v, want %q", got, err, test.want)
 			}
-			if took := time.Since(start); took > 5*time.Second {
+			if took := time.Since(start); took > time.Minute {
 				t.Errorf("it took %s", took)
 			}
 		})
@@ -176,7 +176,7 @@ func TestEditIsFast(t *testing.T) {
 			start := time.Now()
 			_, _, err := edit([]byte(strings.ReplaceAll(text, "MARK", shopMarker)), setAll("y"))
 			// A fraction of a second; quadratic work would take minutes.
-			if took := time.Since(start); took > 20*time.Second {
+			if took := time.Since(start); took > time.Minute {
 				t.Errorf("it took %s (%v)", took, err)
 			}
 		})

@@ -29,7 +29,7 @@ func TestStrangersBesideOurs(t *testing.T) {
 		if _, err := w.verify(trust(t, key)); err != nil {
 			t.Error(err)
 		}
-		if took := time.Since(start); took > 5*time.Second {
+		if took := time.Since(start); took > time.Minute {
 			t.Errorf("it took %v", took)
 		}
 	}
@@ -54,7 +54,7 @@ func TestFloodOfReferrers(t *testing.T) {
 		}
 		start := time.Now()
 		_, err := w.verify(trust(t, key))
-		if took := time.Since(start); took > 5*time.Second {
+		if took := time.Since(start); took > time.Minute {
 			t.Errorf("it took %v", took)
 		}
 		if place == "first" && err != nil {
@@ -98,7 +98,7 @@ func TestFloodOfLegacyLayers(t *testing.T) {
 	start := time.Now()
 	_, err := w.verify(named)
 	refused(t, err, verify.Untrusted, "the limit of 1024 signatures")
-	if took := time.Since(start); took > 5*time.Second {
+	if took := time.Since(start); took > time.Minute {
 		t.Errorf("it took %v", took)
 	}
 }

@@ -35,7 +35,7 @@ func run(t *testing.T, vectors []vector, edit func(named verify.NamedPolicy) ver
 				v.make(w, key, hostile)
 				start := time.Now()
 				_, err := w.verify(edit(trust(t, key)))
-				if took := time.Since(start); took > 5*time.Second {
+				if took := time.Since(start); took > time.Minute {
 					t.Errorf("it took %v", took)
 				}
 				if !hostile {
