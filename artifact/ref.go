@@ -39,18 +39,6 @@ type Address struct {
 	Digest     digest.Digest
 }
 
-// String is HOST/PATH[:TAG][@DIGEST].
-func (a Address) String() string {
-	s := a.Repository.String()
-	if a.Tag != "" {
-		s += ":" + a.Tag
-	}
-	if a.Digest != "" {
-		s += "@" + a.Digest.String()
-	}
-	return s
-}
-
 // ParseAddress reads oci://HOST/PATH[:TAG][@DIGEST]; the scheme may be left out.
 func ParseAddress(s string) (Address, error) {
 	trimmed := strings.TrimPrefix(s, Scheme)

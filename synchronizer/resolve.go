@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/Masterminds/semver/v3"
@@ -81,7 +82,7 @@ func highest(tags []string, rng string) (string, error) {
 	}
 	var best *semver.Version
 	for _, tag := range tags {
-		v, err := semver.StrictNewVersion(trimV(tag))
+		v, err := semver.StrictNewVersion(strings.TrimPrefix(tag, "v"))
 		if err != nil || !constraint.Check(v) {
 			continue
 		}
@@ -94,13 +95,6 @@ func highest(tags []string, rng string) (string, error) {
 		return "", fmt.Errorf("none of %d tags is in the range %q: %w", len(tags), rng, artifact.ErrNotFound)
 	}
 	return rng, nil
-}
-
-func trimV(tag string) string {
-	if len(tag) > 1 && tag[0] == 'v' {
-		return tag[1:]
-	}
-	return tag
 }
 
 // access is what tells one registry client from another.

@@ -60,7 +60,7 @@ func TestInvalidObjectChangesNothing(t *testing.T) {
 	if !strings.Contains(message, "Service "+w.name+"/bad") {
 		t.Errorf("the message does not name the object: %s", message)
 	}
-	if w.exists("configmap", "b") || w.kubectl("get", "configmap", "a", "-n", w.name, "-o", "jsonpath={.data.value}") != "1" {
+	if w.exists("configmap", "b") || w.value("a") != "1" {
 		t.Error("something was written")
 	}
 	w.delivered(w.publish(map[string]string{"deploy/svc.yaml": service("bad"), "deploy/b.yaml": ""}))
@@ -152,7 +152,7 @@ func TestRefusals(t *testing.T) {
 	t.Run("drift is healed meanwhile", func(t *testing.T) {
 		w.kubectl("patch", "configmap", "a", "-n", w.name, "--type=merge", `--patch={"data":{"value":"by hand"}}`)
 		w.until("the value healed", func() bool {
-			return w.kubectl("get", "configmap", "a", "-n", w.name, "-o", "jsonpath={.data.value}") == "1"
+			return w.value("a") == "1"
 		})
 	})
 	second := w.publish(map[string]string{"deploy/a.yaml": configMap("a", "2")})
@@ -179,20 +179,7 @@ func TestTrustPolicies(t *testing.T) {
 	first := w.publish(map[string]string{"deploy/a.yaml": configMap("a", "1")})
 	w.deliver(w.source("tag: main", ""))
 	w.delivered(first)
-	key := strings.ReplaceAll(strings.TrimSpace(w.stranger.PublicPEM), "\n", "\n          ")
-	t.Cleanup(func() { w.cluster.Kubectl(t.Context(), "delete", "trustpolicy", w.name) })
-	w.apply(fmt.Sprintf(`
-apiVersion: sealift.dev/v1alpha1
-kind: TrustPolicy
-metadata: {name: %[1]s}
-spec:
-  match: {namespaces: [%[1]s]}
-  authorities:
-    - name: platform
-      key:
-        data: |
-          %[2]s
-`, w.name, key))
+	w.trust(w.name, w.stranger.PublicPEM)
 	if message := w.refused("TrustRevoked"); !strings.Contains(message, w.name) {
 		t.Errorf("the message does not name the policy: %s", message)
 	}
@@ -203,7 +190,7 @@ spec:
 	w.kubectl("delete", "trustpolicy", w.name)
 	w.delivered(first)
 	w.until("the value healed", func() bool {
-		return w.kubectl("get", "configmap", "a", "-n", w.name, "-o", "jsonpath={.data.value}") == "1"
+		return w.value("a") == "1"
 	})
 }
 
@@ -222,9 +209,7 @@ func TestRollback(t *testing.T) {
 	first := w.publish(map[string]string{"deploy/web.yaml": deployment("web", 2, "example.com/web:1")})
 	w.deliver(w.source("tag: main", "  timeout: 3s\n"))
 	w.delivered(first)
-	// No pod of it is ever scheduled.
-	broken := strings.Replace(deployment("web", 2, "example.com/web:2"), "containers:", "nodeSelector: {nowhere: \"true\"}\n      containers:", 1)
-	second := w.publish(map[string]string{"deploy/web.yaml": broken, "deploy/new.yaml": configMap("new", "1")})
+	second := w.publish(map[string]string{"deploy/web.yaml": unschedulable("web", 2, "example.com/web:2"), "deploy/new.yaml": configMap("new", "1")})
 	message := w.refused("RolledBack")
 	w.until("the old image", func() bool {
 		return w.kubectl("get", "deployment", "web", "-n", w.name, "-o", "jsonpath={.spec.template.spec.containers[0].image} {.status.availableReplicas}") == "example.com/web:1 2"
@@ -259,7 +244,7 @@ func TestSuspend(t *testing.T) {
 	w.refused("Suspended")
 	second := w.publish(map[string]string{"deploy/a.yaml": configMap("a", "2")})
 	w.kubectl("annotate", "delivery", w.name, "-n", w.name, "sealift.dev/requestedAt=now")
-	if got := w.kubectl("get", "configmap", "a", "-n", w.name, "-o", "jsonpath={.data.value}"); got != "1" {
+	if got := w.value("a"); got != "1" {
 		t.Errorf("a suspended Delivery delivered %q", got)
 	}
 	w.deliver(w.source("tag: main", "  suspend: false\n"))
@@ -302,7 +287,7 @@ func TestHalfAppliedReleaseIsRolledBack(t *testing.T) {
 		t.Errorf("the message does not name the object: %s", message)
 	}
 	w.until("the cluster as before", func() bool {
-		return !w.exists("configmap", "b") && w.kubectl("get", "configmap", "a", "-n", w.name, "-o", "jsonpath={.data.value}") == "1"
+		return !w.exists("configmap", "b") && w.value("a") == "1"
 	})
 
 	w.deliver(w.source("tag: main", "  onFailure: Hold\n"))
@@ -355,4 +340,9 @@ spec:
         - name: web
           image: %[3]s
 `, name, replicas, image)
+}
+
+// unschedulable is a deployment of which no pod ever runs.
+func unschedulable(name string, replicas int, image string) string {
+	return strings.Replace(deployment(name, replicas, image), "containers:", "nodeSelector: {nowhere: \"true\"}\n      containers:", 1)
 }

@@ -82,8 +82,7 @@ func TestRollbackFromAnotherRepository(t *testing.T) {
 	first := w.publish(map[string]string{"deploy/web.yaml": deployment("web", 1, "example.com/web:1")})
 	w.deliver(w.source("tag: main", "  timeout: 2s\n"))
 	w.delivered(first)
-	broken := strings.Replace(deployment("web", 1, "example.com/web:2"), "containers:", "nodeSelector: {nowhere: \"true\"}\n      containers:", 1)
-	_, err := stage.Commit(w.work, "broken", map[string]string{"deploy/web.yaml": broken})
+	_, err := stage.Commit(w.work, "broken", map[string]string{"deploy/web.yaml": unschedulable("web", 1, "example.com/web:2")})
 	must(t, err)
 	namespace := w.name
 	w.name += "-two"
