@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log"
@@ -143,7 +144,10 @@ type server struct {
 	address string
 }
 
-func serve(handler http.Handler) (*server, error) {
+func serve(handler http.Handler) (*server, error) { return serveTLS(handler, nil) }
+
+// serveTLS serves plain HTTP where config is nil.
+func serveTLS(handler http.Handler, config *tls.Config) (*server, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -151,6 +155,9 @@ func serve(handler http.Handler) (*server, error) {
 	s := &server{address: listener.Addr().String()}
 	s.Handler = handler
 	s.ErrorLog = log.New(io.Discard, "", 0)
+	if config != nil {
+		listener = tls.NewListener(listener, config)
+	}
 	go s.Serve(listener) // ends with Close
 	return s, nil
 }
