@@ -249,7 +249,7 @@ func trust(t *testing.T, keys ...keypair) verify.NamedPolicy {
 	named := verify.NamedPolicy{Name: "shop"}
 	for i, k := range keys {
 		named.Policy.Authorities = append(named.Policy.Authorities,
-			policy.Authority{Name: string(rune('a' + i)), Key: policy.Key{Data: k.pem(t)}})
+			policy.Authority{Name: string(rune('a' + i)), Key: &policy.Key{Data: k.pem(t)}})
 	}
 	return named
 }

@@ -125,7 +125,7 @@ func parseOne(asJSON []byte) (Named, error) {
 func OfKey(pem []byte) (Named, error) {
 	named := Named{Name: "key", Policy: Policy{Trust: Trust{
 		Formats:     []Format{Bundle, Legacy},
-		Authorities: []Authority{{Name: "key", Key: Key{Data: string(pem)}}},
+		Authorities: []Authority{{Name: "key", Key: &Key{Data: string(pem)}}},
 	}}.WithDefaults()}
 	if err := named.Policy.Validate(); err != nil {
 		return Named{}, err

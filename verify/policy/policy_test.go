@@ -146,7 +146,7 @@ func TestParse(t *testing.T) {
 		{"unknown mode", document("mode: Warn", "authorities:", ci), `mode "Warn"`},
 		{"unknown format", document("formats: [pgp]", "authorities:", ci), `format "pgp"`},
 		{"format twice", document("formats: [bundle, bundle]", "authorities:", ci), "listed twice"},
-		{"unknown field", document("revoked: {}", "authorities:", ci), `unknown field "spec.revoked"`},
+		{"unknown field", document("revoke: {}", "authorities:", ci), `unknown field "spec.revoke"`},
 		{"field in another case", document("Mode: Audit", "authorities:", ci), `unknown field "spec.Mode"`},
 		{"duplicate key", document("mode: Audit", "mode: Enforce", "authorities:", ci), "mode"},
 		{"scheme", document("match: {repositories: ['oci://r/x']}", "authorities:", ci), "scheme"},

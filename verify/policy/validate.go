@@ -78,6 +78,9 @@ func (t Trust) Validate() error {
 		if err := authority.validate(names); err != nil {
 			return err
 		}
+		if authority.Key == nil {
+			return fmt.Errorf("authority %q has no key", authority.Name)
+		}
 		public, err := authority.Key.Public()
 		if err != nil {
 			return fmt.Errorf("authority %q: %w", authority.Name, err)
