@@ -27,13 +27,20 @@ type Environment struct {
 	Name    string        `json:"name"`
 	Objects int           `json:"objects"`
 	Digest  digest.Digest `json:"digest"` // of the folder's one file
+	// Chart is the chart from a registry that it was rendered from, HOST/PATH@DIGEST;
+	// empty: it was rendered from files of the commit alone.
+	Chart string `json:"chart,omitempty"`
 }
 
 // Image is a container image as a manifest of the release names it.
 type Image struct {
-	Name   string `json:"name"`
+	Name   string `json:"name"` // as it is written: nginx stays nginx
 	Tag    string `json:"tag,omitempty"`
 	Digest string `json:"digest,omitempty"`
+	// Platforms are OS/ARCHITECTURE[/VARIANT], sorted; none where nobody asked.
+	Platforms []string `json:"platforms,omitempty"`
+	// SignedBy are the authorities whose signatures counted when it was published.
+	SignedBy []string `json:"signedBy,omitempty"`
 }
 
 // imagesIn lists the images of built-in workloads, sorted, each once.

@@ -69,11 +69,11 @@ func (o Options) check() error {
 	case o.Epoch < 1:
 		return fmt.Errorf("the epoch is %d, and the first is 1", o.Epoch)
 	}
-	for name, folder := range o.Environments {
+	for name, e := range o.Environments {
 		if err := artifact.CheckEnvironment(name); err != nil {
 			return err
 		}
-		if folder == "" {
+		if e.Folder == "" && e.Helm == nil {
 			return fmt.Errorf("the environment %s has no folder; hint: NAME=FOLDER", name)
 		}
 	}

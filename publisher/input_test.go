@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"sealift.dev/api/v1alpha1"
 	"sealift.dev/artifact"
 	"sealift.dev/publisher"
 )
@@ -28,10 +29,10 @@ func TestRefuses(t *testing.T) {
 		"another branch":      {func(w *changed) { w.git("branch", "side"); w.commit(); w.o.Ref = "refs/heads/side" }, "is not one of refs/heads/side itself"},
 		"nowhere":             {func(w *changed) { w.o.To = artifact.Repository{} }, "hint: --to"},
 		"no environment":      {func(w *changed) { w.o.Environments = nil }, "hint: --environment"},
-		"environment's name":  {func(w *changed) { w.o.Environments["../x"] = "prod" }, `"../x" is not a name`},
-		"environment's place": {func(w *changed) { w.o.Environments["x"] = "" }, "the environment x has no folder"},
-		"no such folder":      {func(w *changed) { w.o.Environments["x"] = "none" }, `rendering the environment x: there is no folder "none"`},
-		"empty environment":   {func(w *changed) { w.commit("x/README.md", "x"); w.o.Environments["x"] = "x" }, `"x" holds no YAML`},
+		"environment's name":  {func(w *changed) { w.o.Environments["../x"] = folder("prod") }, `"../x" is not a name`},
+		"environment's place": {func(w *changed) { w.o.Environments["x"] = folder("") }, "the environment x has no folder"},
+		"no such folder":      {func(w *changed) { w.o.Environments["x"] = folder("none") }, `rendering the environment x: there is no folder "none"`},
+		"empty environment":   {func(w *changed) { w.commit("x/README.md", "x"); w.o.Environments["x"] = folder("x") }, `"x" holds no YAML`},
 		"not committed":       {func(w *changed) { w.git("rm", "-q", "--cached", "prod/a.yaml"); w.git("commit", "-q", "-m", "x") }, `there is no folder "prod"`},
 		"link":                {func(w *changed) { w.link("a.yaml", "prod/link.yaml") }, `"prod/link.yaml" is a symbolic link`},
 		"broken YAML":         {func(w *changed) { w.commit("prod/b.yaml", "\nkind: [\n") }, `"prod/b.yaml" line `},
@@ -207,7 +208,7 @@ func TestPlan(t *testing.T) {
 				o.To, _ = artifact.ParseRepository(c.to)
 			}
 			if c.environment != "" {
-				o.Environments = map[string]string{c.environment: c.environment}
+				o.Environments = map[string]v1alpha1.Environment{c.environment: folder(c.environment)}
 			}
 			planned, err := publisher.Plan(o)
 			if err != nil {
@@ -218,7 +219,7 @@ func TestPlan(t *testing.T) {
 			}
 			var got []string
 			for _, p := range planned {
-				got = append(got, fmt.Sprint(p.To, " ", p.Environments))
+				got = append(got, fmt.Sprint(p.To, " ", folders(p.Environments)))
 				if p.Rev != commit || p.Ref != "refs/heads/main" {
 					t.Errorf("revision %s of %s", p.Rev, p.Ref)
 				}
@@ -228,6 +229,14 @@ func TestPlan(t *testing.T) {
 			}
 		})
 	}
+}
+
+func folders(environments map[string]v1alpha1.Environment) map[string]string {
+	paths := map[string]string{}
+	for name, e := range environments {
+		paths[name] = e.Folder
+	}
+	return paths
 }
 
 func TestPlannedCommitIsPublished(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 func pack(o Options, c commit) (*artifact.Package, error) {
 	environments := map[string][]*unstructured.Unstructured{}
 	for _, name := range slices.Sorted(maps.Keys(o.Environments)) {
-		objs, err := render.Folder(c.tree, o.Environments[name])
+		objs, err := render.Folder(c.tree, o.Environments[name].Folder)
 		if err != nil {
 			return nil, fmt.Errorf("rendering the environment %s: %w", name, err)
 		}

@@ -52,7 +52,7 @@ func Plan(o Options) ([]Options, error) {
 // entry is a checked entry of publish.
 type entry struct {
 	to           artifact.Repository
-	environments map[string]string
+	environments map[string]v1alpha1.Environment
 }
 
 func choose(o Options, entries []entry) ([]Options, error) {
@@ -68,6 +68,7 @@ func choose(o Options, entries []entry) ([]Options, error) {
 		if len(one.Environments) == 0 {
 			one.Environments = e.environments
 		}
+		one.config = v1alpha1.ConfigFile
 		chosen = append(chosen, one)
 	}
 	switch {

@@ -22,7 +22,7 @@ func TestPublish(t *testing.T) {
 	w.commit("prod/b.yaml", "later\n")
 	o := w.as()
 	o.Rev, o.Ref = commit, "refs/heads/main"
-	o.Environments["staging"] = "staging"
+	o.Environments["staging"] = folder("staging")
 	var steps []string
 	o.Progress = func(step string) { steps = append(steps, step) }
 	r := w.publish(o)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"sealift.dev/api/v1alpha1"
 	"sealift.dev/artifact"
 	"sealift.dev/publisher"
 	"sealift.dev/verify"
@@ -65,7 +66,9 @@ func TestTakenVersion(t *testing.T) {
 			`org.opencontainers.image.source is "https://git.example.com/acme/deploy" there, and "https://git.example.com/fork" here`, false},
 		"ref": {func(w *world, o *publisher.Options) { o.Ref, o.Version = "refs/heads/release", "0.0.2" },
 			`dev.sealift.ref is "refs/heads/main" there, and "refs/heads/release" here`, false},
-		"content": {func(_ *world, o *publisher.Options) { o.Environments = map[string]string{"dev": "prod"} },
+		"content": {func(_ *world, o *publisher.Options) {
+			o.Environments = map[string]v1alpha1.Environment{"dev": folder("prod")}
+		},
 			"only the content differs", false},
 		"rewritten": {func(w *world, _ *publisher.Options) {
 			w.git("commit", "-q", "--amend", "--allow-empty", "-m", "another")

@@ -19,6 +19,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/registry"
 
+	"sealift.dev/api/v1alpha1"
 	"sealift.dev/artifact"
 	"sealift.dev/publisher"
 	"sealift.dev/publisher/signer"
@@ -155,12 +156,12 @@ func (w *world) as() publisher.Options {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	authority := policy.Authority{Name: "ci", Key: policy.Key{Data: string(key.Public())}}
+	authority := policy.Authority{Name: "ci", Key: &policy.Key{Data: string(key.Public())}}
 	trusted := policy.Policy{Trust: policy.Trust{Authorities: []policy.Authority{authority}}}
 	return publisher.Options{
 		Registry: w.registry, Signer: signer.New(key, w.registry),
 		Verifier: verifier{w.registry, []verify.NamedPolicy{{Name: "own", Policy: trusted}}},
-		Dir:      w.dir, To: w.repository(), Environments: map[string]string{"prod": "prod"},
+		Dir:      w.dir, To: w.repository(), Environments: map[string]v1alpha1.Environment{"prod": folder("prod")},
 	}
 }
 
@@ -172,6 +173,8 @@ func (w *world) publish(o publisher.Options) publisher.Result {
 	}
 	return result
 }
+
+func folder(path string) v1alpha1.Environment { return v1alpha1.Environment{Folder: path} }
 
 const configMap = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
 

@@ -37,7 +37,7 @@ func rules() []rule {
 		{imports: []string{"sealift.dev/cmd"}, by: []string{"cmd"}},
 		{imports: []string{"sealift.dev/test"}, by: []string{"test"}, tests: true},
 		{imports: []string{"sealift.dev/api"}, by: []string{"api", "synchronizer/controller", "test"}, tests: true,
-			symbols: []string{"Config", "ConfigFile", "Publish", "Automate", "Image", "Select"}},
+			symbols: []string{"Config", "ConfigFile", "Publish", "Environment", "Helm", "ImagePath", "Automate", "Image", "Select"}},
 		{imports: []string{"sigs.k8s.io/controller-runtime"}, by: []string{"synchronizer/controller"}},
 		{imports: []string{"oras.land/oras-go"}, by: []string{"artifact"}},
 		{imports: []string{"github.com/google/go-containerregistry"}, by: []string{"automator", "test"}, tests: true},

@@ -6,28 +6,21 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
+	"sealift.dev/api/v1alpha1"
 	"sealift.dev/artifact"
 	"sealift.dev/publisher"
-	"sealift.dev/publisher/signer"
-	"sealift.dev/verify"
-	"sealift.dev/verify/policy"
 )
-
-// keyPasswordVar is the variable that cosign uses, too.
-const keyPasswordVar = "COSIGN_PASSWORD"
 
 type publishOptions struct {
 	registry     registryFlags
 	publisher    publisher.Options
 	to           string
 	environments []string
-	key          string
+	signing      signingFlags
 	quiet        bool
 	output       string
 }
@@ -60,7 +53,7 @@ from ` + keyPasswordVar + `, or asked for on a terminal.`,
 	o.registry.register(flags)
 	flags.StringVar(&o.to, "to", "", "where to publish: oci://HOST/REPOSITORY (default what sealift.yaml says)")
 	flags.StringArrayVar(&o.environments, "environment", nil, "NAME=FOLDER of an environment; repeat it for several (default what sealift.yaml says)")
-	flags.StringVar(&o.key, "key", "", "file with the private key, such as cosign.key (required)")
+	o.signing.register(flags)
 	p := &o.publisher
 	flags.StringVarP(&p.Dir, "dir", "C", "", "the Git repository (default the current folder)")
 	flags.StringVar(&p.Rev, "rev", "HEAD", "the commit to publish")
@@ -89,19 +82,13 @@ func (o *publishOptions) run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	key, err := loadKey(ctx, s, o.key)
-	if err != nil {
-		return err
-	}
-	own, err := policy.OfKey(key.Public())
+	sign, verifier, attester, err := o.signing.connect(ctx, s, registry)
 	if err != nil {
 		return err
 	}
 	var results []publisher.Result
 	for _, release := range releases {
-		release.Registry = registry
-		release.Signer = signer.New(key, registry)
-		release.Verifier = ownVerifier{registry: registry, policies: []verify.NamedPolicy{own}}
+		release.Registry, release.Signer, release.Verifier, release.Attester = registry, sign, verifier, attester
 		result, err := publisher.Publish(ctx, release)
 		if err != nil {
 			return errors.Join(fmt.Errorf("publishing to %s: %w", release.To, err), o.print(s, results))
@@ -113,9 +100,10 @@ func (o *publishOptions) run(ctx context.Context, s streams) error {
 
 // complete checks the flags and hands them to the publisher.
 func (o *publishOptions) complete(s streams) error {
+	if err := o.signing.check(); err != nil {
+		return err
+	}
 	switch {
-	case o.key == "":
-		return usage(errors.New("--key is missing; hint: make a key pair with cosign generate-key-pair"))
 	case o.output != "" && o.output != "json":
 		return usage(errors.New(`-o: only "json" is known`))
 	case o.publisher.Epoch < 1:
@@ -137,9 +125,9 @@ func (o *publishOptions) complete(s streams) error {
 			return usage(fmt.Errorf("--environment: %s is named twice", name))
 		}
 		if o.publisher.Environments == nil {
-			o.publisher.Environments = map[string]string{}
+			o.publisher.Environments = map[string]v1alpha1.Environment{}
 		}
-		o.publisher.Environments[name] = folder
+		o.publisher.Environments[name] = v1alpha1.Environment{Folder: folder}
 	}
 	if !o.quiet {
 		o.publisher.Progress = func(step string) { fmt.Fprintln(s.Err, printable(step)) }
@@ -174,65 +162,4 @@ func (o *publishOptions) print(s streams, results []publisher.Result) error {
 		}
 	}
 	return nil
-}
-
-// ownVerifier reads a signature back: the release is ours if our own key signed it.
-type ownVerifier struct {
-	registry verify.Registry
-	policies []verify.NamedPolicy
-}
-
-func (v ownVerifier) Verify(ctx context.Context, ref artifact.Ref) error {
-	_, err := verify.Release(ctx, v.registry, ref, v.policies, verify.Claim{})
-	return err
-}
-
-func loadKey(ctx context.Context, s streams, path string) (*signer.Key, error) {
-	data, err := readBounded(path, maxPolicyBytes)
-	if err != nil {
-		return nil, fmt.Errorf("reading the key: %w", err)
-	}
-	key, err := signer.Load(data, func() ([]byte, error) { return password(ctx, s, path) })
-	if err != nil {
-		return nil, fmt.Errorf("loading the key %s: %w", path, err)
-	}
-	return key, nil
-}
-
-// password comes from the environment, or from a person at a terminal.
-func password(ctx context.Context, s streams, path string) ([]byte, error) {
-	if value, set := os.LookupEnv(keyPasswordVar); set {
-		return []byte(value), nil
-	}
-	terminal, ok := s.In.(*os.File)
-	if !ok || !term.IsTerminal(int(terminal.Fd())) {
-		return nil, fmt.Errorf("the key is encrypted, and there is no terminal to ask for its password; hint: set %s", keyPasswordVar)
-	}
-	fmt.Fprintf(s.Err, "Password for %s: ", path)
-	defer fmt.Fprintln(s.Err)
-	return ask(ctx, int(terminal.Fd()))
-}
-
-// ask reads a line that the terminal does not show. When ctx ends, the terminal shows
-// again what is typed; the reading cannot be ended, and lasts as long as the process.
-func ask(ctx context.Context, fd int) ([]byte, error) {
-	type answer struct {
-		text []byte
-		err  error
-	}
-	state, err := term.GetState(fd)
-	if err != nil {
-		return nil, err
-	}
-	answers := make(chan answer, 1)
-	go func() {
-		text, err := term.ReadPassword(fd)
-		answers <- answer{text, err}
-	}()
-	select {
-	case a := <-answers:
-		return a.text, a.err
-	case <-ctx.Done():
-		return nil, errors.Join(ctx.Err(), term.Restore(fd, state))
-	}
 }
