@@ -97,8 +97,8 @@ func hostOf(address string) string {
 	address = strings.TrimPrefix(strings.TrimPrefix(address, "https://"), "http://")
 	host, _, _ := strings.Cut(address, "/")
 	switch host = strings.ToLower(host); host {
-	case "docker.io", "index.docker.io", "registry-1.docker.io":
-		return "docker.io"
+	case dockerHub, "index.docker.io", "registry-1.docker.io":
+		return dockerHub
 	}
 	return host
 }
