@@ -2,10 +2,12 @@ package artifact
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"oras.land/oras-go/v2/errdef"
 	"oras.land/oras-go/v2/registry/remote/auth"
@@ -24,8 +26,9 @@ const hintLogin = "; hint: log in to the registry (docker login HOST), or check 
 
 // answer is an HTTP status that is no success, with the registry's own words.
 type answer struct {
-	status int
-	words  string // a stranger's
+	status     int
+	words      string // a stranger's
+	retryAfter time.Duration
 }
 
 func (a *answer) Error() string {
@@ -115,8 +118,12 @@ func hintFor(status int) string {
 }
 
 func hintTransport(err error) string {
-	if strings.Contains(err.Error(), "server gave HTTP response to HTTPS client") {
+	var unknown x509.UnknownAuthorityError
+	switch {
+	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		return "; hint: the registry speaks plain HTTP; allow it with --plain-http, or insecure: true in a Delivery"
+	case errors.As(err, &unknown):
+		return "; hint: trust the registry's certificate authority with --registry-ca FILE, or certSecretRef in a Delivery"
 	}
 	return ""
 }

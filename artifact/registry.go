@@ -6,31 +6,48 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/errcode"
+
+	"sealift.dev/internal/httpx"
 )
 
 // Options say how to reach registries. The zero value is anonymous, with TLS.
 type Options struct {
-	PlainHTTP   bool
-	Credentials Credentials       // nil: anonymous
-	Transport   http.RoundTripper // nil: one with time-outs
-	UserAgent   string            // empty: sealift
+	// PlainHTTP speaks HTTP instead of TLS: to all hosts, or where PlainHosts names
+	// any (HOST[:PORT]), to those and to this machine only.
+	PlainHTTP  bool
+	PlainHosts []string
+	// Credentials, where nil, make everybody anonymous.
+	Credentials Credentials
+	// Transport comes from a Network or a NetworkPool; nil: that of the zero Network.
+	Transport http.RoundTripper
+	// TokenServers are hosts, HOST[:PORT], that may be told credentials although they
+	// do not belong to the registry's domain.
+	TokenServers []string
+	// Patience is how long a request may wait altogether while the registry is busy.
+	// Zero: DefaultPatience; negative: nobody is asked twice.
+	Patience  time.Duration
+	UserAgent string // empty: sealift
 }
 
 // Registry reads and writes releases, and what refers to them, in any registry.
 // It is safe for concurrent use; one is enough for each set of credentials. What
 // a registry sends is bounded and checked against its digest before it is used.
 type Registry struct {
-	plainHTTP bool
-	client    *auth.Client
+	plainHTTP  bool
+	plainHosts []string
+	client     *auth.Client
 
 	mu           sync.Mutex
 	repositories map[Repository]*remote.Repository
@@ -40,12 +57,8 @@ type Registry struct {
 func NewRegistry(o Options) *Registry { return newRegistry(o, defaultPace()) }
 
 func newRegistry(o Options, p pace) *Registry {
-	base := o.Transport
-	if base == nil {
-		base = newTransport()
-	}
 	client := &auth.Client{
-		Client: &http.Client{Transport: newGuard(base, p), CheckRedirect: checkRedirect},
+		Client: &http.Client{Transport: newGuard(o, p), CheckRedirect: checkRedirect},
 		Cache:  auth.NewCache(),
 	}
 	client.SetUserAgent(orDefault(o.UserAgent, "sealift"))
@@ -58,7 +71,11 @@ func newRegistry(o Options, p pace) *Registry {
 			return auth.Credential{Username: c.Username, Password: c.Password, RefreshToken: c.IdentityToken, AccessToken: c.RegistryToken}, nil
 		}
 	}
-	return &Registry{plainHTTP: o.PlainHTTP, client: client, repositories: map[Repository]*remote.Repository{}}
+	r := &Registry{plainHTTP: o.PlainHTTP, client: client, repositories: map[Repository]*remote.Repository{}}
+	for _, host := range o.PlainHosts {
+		r.plainHosts = append(r.plainHosts, canonicalHost(host))
+	}
+	return r
 }
 
 func orDefault(s, otherwise string) string {
@@ -66,6 +83,16 @@ func orDefault(s, otherwise string) string {
 		return otherwise
 	}
 	return s
+}
+
+// speaksPlain says whether a host is asked by HTTP.
+func (r *Registry) speaksPlain(host string) bool {
+	if !r.plainHTTP || len(r.plainHosts) == 0 || slices.Contains(r.plainHosts, host) {
+		return r.plainHTTP
+	}
+	name := (&url.URL{Host: host}).Hostname()
+	at, err := netip.ParseAddr(name)
+	return name == "localhost" || err == nil && at.IsLoopback()
 }
 
 // Resolve asks which manifest has tag now: one HEAD.
@@ -144,10 +171,10 @@ func checkDescriptor(desc ocispec.Descriptor) error {
 
 func (r *Registry) url(repository Repository, parts ...string) *url.URL {
 	u := &url.URL{Scheme: "https", Host: repository.Host, Path: "/v2/" + repository.Path + "/" + strings.Join(parts, "/")}
-	if r.plainHTTP {
+	if r.speaksPlain(repository.Host) {
 		u.Scheme = "http"
 	}
-	if u.Host == "docker.io" {
+	if u.Host == dockerHub {
 		u.Host = "registry-1.docker.io"
 	}
 	return u
@@ -188,7 +215,7 @@ func (r *Registry) do(ctx context.Context, method string, repository Repository,
 // readAnswer takes the registry's words from an answer that is no success.
 func readAnswer(response *http.Response) error {
 	const most = 8 << 10
-	a := &answer{status: response.StatusCode}
+	a := &answer{status: response.StatusCode, retryAfter: httpx.RetryAfter(response)}
 	data, err := io.ReadAll(io.LimitReader(response.Body, most))
 	if err != nil {
 		return a // the status says enough

@@ -126,7 +126,7 @@ func (r *Registry) repository(repository Repository) *remote.Repository {
 		r.repositories[repository] = &remote.Repository{
 			Client:           r.client,
 			Reference:        registry.Reference{Registry: repository.Host, Repository: repository.Path},
-			PlainHTTP:        r.plainHTTP,
+			PlainHTTP:        r.speaksPlain(repository.Host),
 			MaxMetadataBytes: maxManifest,
 			SkipReferrersGC:  true, // an index that is left behind hurts nobody; many registries refuse to delete
 		}

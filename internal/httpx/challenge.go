@@ -12,8 +12,8 @@ import (
 // checkChallenges reads one Www-Authenticate header, which may hold several
 // challenges. Clients disagree about what separates a scheme from its
 // parameters, so a realm counts as a token server's address unless the scheme
-// before it is exactly Basic.
-func checkChallenges(registry *url.URL, header string) error {
+// before it is exactly Basic. Listed are the realms that only TokenServers allows.
+func (g *Guard) checkChallenges(registry *url.URL, header string) (listed []string, err error) {
 	scheme := ""
 	for header != "" {
 		word, rest := cutToken(header)
@@ -28,12 +28,16 @@ func checkChallenges(registry *url.URL, header string) error {
 		}
 		value, header = cutValue(strings.TrimLeft(value, " \t"))
 		if strings.EqualFold(word, "realm") && !strings.EqualFold(scheme, "Basic") {
-			if err := checkRealm(registry, value); err != nil {
-				return err
+			isListed, err := g.checkRealm(registry, value)
+			if err != nil {
+				return nil, err
+			}
+			if isListed {
+				listed = append(listed, value)
 			}
 		}
 	}
-	return nil
+	return listed, nil
 }
 
 // cutToken splits a token of RFC 7230 from the beginning of s; empty: there is none.
@@ -74,18 +78,23 @@ func skipOne(s string) string {
 	return ""
 }
 
-// checkRealm refuses a token server of another organisation than the registry's,
-// and one by plain HTTP where the registry has TLS.
-func checkRealm(registry *url.URL, text string) error {
+// checkRealm refuses a token server of another organisation than the registry's
+// that is not listed, and one by plain HTTP where the registry has TLS.
+func (g *Guard) checkRealm(registry *url.URL, text string) (listed bool, err error) {
 	realm, err := url.Parse(text)
 	if err != nil || strings.ContainsRune(text, '\\') || realm.Host == "" || realm.User != nil ||
 		realm.Scheme != "https" && realm.Scheme != registry.Scheme {
-		return fmt.Errorf("the token server %q has no acceptable address: %w", clip(text), ErrTokenServer)
+		return false, fmt.Errorf("the token server %q has no acceptable address: %w", clip(text), ErrTokenServer)
 	}
-	if !sameOrganisation(registry.Hostname(), realm.Hostname()) {
-		return fmt.Errorf("the token server is on another host, %q: %w", clip(realm.Host), ErrTokenServer)
+	switch {
+	case strings.EqualFold(registry.Hostname(), realm.Hostname()):
+		return false, nil
+	case g.lists(realm):
+		return true, nil
+	case !sameOrganisation(registry.Hostname(), realm.Hostname()):
+		return false, fmt.Errorf("the token server is on another host, %q: %w; hint: if that host is yours, allow it with --token-server HOST", clip(realm.Host), ErrTokenServer)
 	}
-	return nil
+	return false, nil
 }
 
 // sameOrganisation is true for one host, and for two below one registered domain,

@@ -6,12 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -20,44 +18,17 @@ var (
 	ErrSlow        = errors.New("the registry is too slow")
 	ErrEncoding    = errors.New("the content encoding was not asked for")
 	ErrTokenServer = errors.New("no credentials are sent there")
+	ErrAddress     = errors.New("no registry has such an address")
 )
-
-// NewTransport is a transport with time-outs that dials no link-local address.
-func NewTransport() *http.Transport {
-	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, Control: refuseLinkLocal}
-	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           dialer.DialContext,
-		ForceAttemptHTTP2:     true,
-		MaxIdleConnsPerHost:   16,
-		IdleConnTimeout:       90 * time.Second,
-		TLSHandshakeTimeout:   10 * time.Second,
-		ExpectContinueTimeout: time.Second,
-	}
-}
-
-// refuseLinkLocal keeps a redirect or a name from reaching a cloud's metadata
-// service; no registry has such an address.
-func refuseLinkLocal(_, address string, _ syscall.RawConn) error {
-	at, err := netip.ParseAddrPort(address)
-	if err == nil && isMetadata(at.Addr()) {
-		return fmt.Errorf("%s is a link-local address", at.Addr())
-	}
-	return nil
-}
-
-func isMetadata(a netip.Addr) bool {
-	a = a.Unmap()
-	return a.IsLinkLocalUnicast() || a == netip.MustParseAddr("fd00:ec2::254") || a == netip.MustParseAddr("100.100.100.200")
-}
 
 // Guard stands between a registry and its client: it asks for bodies as they
 // are, refuses encoded ones, hangs up on slow ones, follows no redirect that
 // CheckRedirect forbids, and lets no realm of another organisation be asked for
-// a token. Base carries the requests.
+// a token, unless TokenServers lists its HOST[:PORT]. Base carries the requests.
 type Guard struct {
-	Base http.RoundTripper
-	Pace Pace
+	Base         http.RoundTripper
+	Pace         Pace
+	TokenServers []string
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -66,6 +37,13 @@ func (g *Guard) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err := checkTarget(first, request.URL); err != nil {
 		return nil, err
 	}
+	if at, is := tokenServerBehind(request.URL); is {
+		return g.askTokenServer(request, at)
+	}
+	return g.send(first, request)
+}
+
+func (g *Guard) send(first *url.URL, request *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(request.Context())
 	request = request.Clone(ctx)
 	request.Header.Set("Accept-Encoding", "identity")
@@ -79,7 +57,7 @@ func (g *Guard) RoundTrip(request *http.Request) (*http.Response, error) {
 		cancel(nil)
 		return nil, err
 	}
-	if err := checkResponse(first, response); err != nil {
+	if err := g.checkResponse(first, response); err != nil {
 		_ = response.Body.Close()
 		cancel(nil)
 		return nil, err
@@ -97,16 +75,21 @@ func origin(request *http.Request) *url.URL {
 	return request.URL
 }
 
-func checkResponse(first *url.URL, response *http.Response) error {
+func (g *Guard) checkResponse(first *url.URL, response *http.Response) error {
 	if encoding := response.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
 		return fmt.Errorf("the answer has the content encoding %q: %w", clip(encoding), ErrEncoding)
 	}
 	if response.StatusCode != http.StatusUnauthorized {
 		return nil
 	}
-	for _, header := range response.Header.Values("Www-Authenticate") {
-		if err := checkChallenges(first, header); err != nil {
+	headers := response.Header.Values("Www-Authenticate")
+	for i, header := range headers {
+		listed, err := g.checkChallenges(first, header)
+		if err != nil {
 			return err
+		}
+		for _, realm := range listed {
+			headers[i] = strings.ReplaceAll(headers[i], realm, aliasOf(first, realm))
 		}
 	}
 	return nil
@@ -123,11 +106,14 @@ func CheckRedirect(next *http.Request, via []*http.Request) error {
 }
 
 func checkTarget(first, next *url.URL) error {
+	if next.Host == "" {
+		return fmt.Errorf("the address %q has no host: %w", clip(next.Redacted()), ErrTokenServer) // of a challenge without a realm
+	}
 	if next.Scheme != "https" && next.Scheme != first.Scheme {
 		return fmt.Errorf("a redirect from %s to %q", first.Scheme, clip(next.Scheme))
 	}
 	if addr, err := netip.ParseAddr(next.Hostname()); err == nil && isMetadata(addr) {
-		return fmt.Errorf("a request to the link-local address %s", addr)
+		return fmt.Errorf("a request to the link-local address %s, or a cloud's metadata service: %w", addr, ErrAddress)
 	}
 	return nil
 }
