@@ -137,7 +137,11 @@ type verifier struct {
 }
 
 func (v verifier) Verify(ctx context.Context, ref artifact.Ref) error {
-	_, err := verify.Release(ctx, v.registry, ref, v.policies, verify.Claim{})
+	judge, err := verify.New(verify.Options{})
+	if err != nil {
+		return err
+	}
+	_, err = judge.Release(ctx, v.registry, ref, v.policies, verify.Claim{})
 	return err
 }
 

@@ -93,7 +93,7 @@ func (s *Synchronizer) load(ctx context.Context, d Delivery, ref artifact.Ref, b
 	}
 	judging, cancel := context.WithTimeout(ctx, verifyTimeout)
 	defer cancel()
-	verified, err := verify.Release(judging, registry, ref, d.Policies, verify.Claim{Namespace: d.Namespace})
+	verified, err := s.verifier.Release(judging, registry, ref, d.Policies, verify.Claim{Namespace: d.Namespace})
 	if err != nil {
 		return nil, at(Verify, err)
 	}

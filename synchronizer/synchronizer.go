@@ -10,6 +10,7 @@ import (
 
 	"sealift.dev/artifact"
 	"sealift.dev/synchronizer/engine"
+	"sealift.dev/verify"
 )
 
 // Step is a step of a pass; errors carry the one that failed.
@@ -58,8 +59,9 @@ func at(step Step, err error) error {
 // Synchronizer delivers releases to one cluster. It remembers what it resolved,
 // verified and decoded; losing that costs time, never correctness.
 type Synchronizer struct {
-	engine  *engine.Engine
-	options artifact.Options
+	engine   *engine.Engine
+	verifier *verify.Verifier
+	options  artifact.Options
 
 	mu         sync.Mutex
 	deliveries map[string]*memo
@@ -67,10 +69,11 @@ type Synchronizer struct {
 }
 
 // New returns a Synchronizer that reads with options, whose credentials are
-// each source's own.
-func New(e *engine.Engine, options artifact.Options) *Synchronizer {
+// each source's own, and lets in what verifier does.
+func New(e *engine.Engine, verifier *verify.Verifier, options artifact.Options) *Synchronizer {
 	return &Synchronizer{
 		engine:     e,
+		verifier:   verifier,
 		options:    options,
 		deliveries: map[string]*memo{},
 		registries: map[access]*artifact.Registry{},

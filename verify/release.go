@@ -34,29 +34,14 @@ type Claim struct {
 	Namespace string
 }
 
-// Release verifies the release at ref under every one of policies that matches
-// the claim and the repository. Its errors are *Refusal.
-func Release(ctx context.Context, registry Registry, ref artifact.Ref, policies []NamedPolicy, as Claim) (Verified, error) {
-	rules, err := applicable(policies, ref, as)
-	if err != nil {
-		return Verified{}, err
-	}
-	told, err := readStatement(ctx, registry, ref)
-	if err != nil {
-		return Verified{}, err
-	}
-	found := collect(ctx, registry, ref, rules)
-	verdicts := judge(rules, found, told)
-	if refusal := refuse(ref, verdicts, told); refusal != nil {
-		return Verified{}, refusal
-	}
-	return Verified{ref: ref, statement: told.statement, verdicts: verdicts}, nil
-}
-
 // SignedBy says whether ref has a signature by key in one format. It is for
 // signers, and says nothing of trust.
 func SignedBy(ctx context.Context, registry Registry, ref artifact.Ref, key policy.PublicKey, format policy.Format) (bool, error) {
 	one := rule{formats: []policy.Format{format}, authorities: []authority{{name: "key", key: key}}, atLeast: 1}
+	return signedBy(ctx, registry, ref, one)
+}
+
+func signedBy(ctx context.Context, registry Registry, ref artifact.Ref, one rule) (bool, error) {
 	found := collect(ctx, registry, ref, []rule{one})
 	signers := one.signers(found)
 	if len(signers) == 0 && found.unavailable != nil {

@@ -163,10 +163,10 @@ func TestNoPolicy(t *testing.T) {
 
 	named := with(trust(t, key), func(p *policy.Policy) { p.Match.Namespaces = []string{"shop"} })
 	policies := []verify.NamedPolicy{named}
-	_, err = verify.Release(context.Background(), w.registry, w.ref, policies, verify.Claim{Namespace: "other"})
+	_, err = verifier(t).Release(context.Background(), w.registry, w.ref, policies, verify.Claim{Namespace: "other"})
 	refused(t, err, verify.NoPolicy)
 	for _, namespace := range []string{"shop", ""} {
-		if _, err := verify.Release(context.Background(), w.registry, w.ref, policies, verify.Claim{Namespace: namespace}); err != nil {
+		if _, err := verifier(t).Release(context.Background(), w.registry, w.ref, policies, verify.Claim{Namespace: namespace}); err != nil {
 			t.Errorf("namespace %q: %v", namespace, err)
 		}
 	}

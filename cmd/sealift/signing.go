@@ -46,17 +46,22 @@ func (f *signingFlags) connect(ctx context.Context, s streams, registry *artifac
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	return signer.New(key, registry), ownVerifier{registry: registry, policies: []verify.NamedPolicy{own}}, nil, nil
+	verifier, err := verify.New(verify.Options{})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return signer.New(key, registry), ownVerifier{Verifier: verifier, registry: registry, policies: []verify.NamedPolicy{own}}, nil, nil
 }
 
 // ownVerifier reads a signature back: the release is ours if our own key signed it.
 type ownVerifier struct {
+	*verify.Verifier
 	registry verify.Registry
 	policies []verify.NamedPolicy
 }
 
 func (v ownVerifier) Verify(ctx context.Context, ref artifact.Ref) error {
-	_, err := verify.Release(ctx, v.registry, ref, v.policies, verify.Claim{})
+	_, err := v.Release(ctx, v.registry, ref, v.policies, verify.Claim{})
 	return err
 }
 

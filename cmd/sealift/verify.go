@@ -13,16 +13,11 @@ import (
 
 	"sealift.dev/artifact"
 	"sealift.dev/verify"
-	"sealift.dev/verify/policy"
 )
-
-// maxPolicyBytes bounds policy and key files.
-const maxPolicyBytes = 1 << 20
 
 type verifyOptions struct {
 	registry registryFlags
-	policy   string
-	key      string
+	trust    trustFlags
 	output   string
 }
 
@@ -45,8 +40,7 @@ Exit code 3 means that the release is not trusted.`,
 	}
 	flags := cmd.Flags()
 	o.registry.register(flags)
-	flags.StringVar(&o.policy, "policy", "", "file with TrustPolicy documents")
-	flags.StringVar(&o.key, "key", "", "file with a public key (PEM), such as cosign.pub; signatures of either format count")
+	o.trust.register(flags)
 	flags.StringVarP(&o.output, "output", "o", "", "output format: json")
 	return cmd
 }
@@ -55,7 +49,7 @@ func (o *verifyOptions) run(ctx context.Context, s streams, address string) erro
 	if o.output != "" && o.output != "json" {
 		return usage(errors.New(`-o: only "json" is known`))
 	}
-	policies, err := o.policies()
+	verifier, policies, err := o.trust.connect(ctx)
 	if err != nil {
 		return err
 	}
@@ -67,7 +61,7 @@ func (o *verifyOptions) run(ctx context.Context, s streams, address string) erro
 	if err != nil {
 		return err
 	}
-	verified, err := verify.Release(ctx, registry, ref, policies, verify.Claim{})
+	verified, err := verifier.Release(ctx, registry, ref, policies, verify.Claim{})
 	if err != nil {
 		return o.printRefusal(s, err)
 	}
@@ -75,33 +69,6 @@ func (o *verifyOptions) run(ctx context.Context, s streams, address string) erro
 		return printJSON(s.Out, verified)
 	}
 	return printVerified(s.Out, verified)
-}
-
-// policies are those of the file, or one made of the keys.
-func (o *verifyOptions) policies() ([]verify.NamedPolicy, error) {
-	switch {
-	case (o.policy == "") == (o.key == ""):
-		return nil, usage(errors.New("say whom to trust: exactly one of --policy and --key"))
-	case o.policy != "":
-		data, err := readBounded(o.policy, maxPolicyBytes)
-		if err != nil {
-			return nil, fmt.Errorf("reading the policy: %w", err)
-		}
-		policies, err := policy.Parse(data)
-		if err != nil {
-			return nil, fmt.Errorf("reading policy %s: %w", o.policy, err)
-		}
-		return policies, nil
-	}
-	data, err := readBounded(o.key, maxPolicyBytes)
-	if err != nil {
-		return nil, fmt.Errorf("reading the key: %w", err)
-	}
-	named, err := policy.OfKey(data)
-	if err != nil {
-		return nil, usage(fmt.Errorf("--key %s: %w", o.key, err))
-	}
-	return []verify.NamedPolicy{named}, nil
 }
 
 // printRefusal writes the whole verdict for programs; people read the error.

@@ -138,7 +138,11 @@ func check(t *testing.T, client *artifact.Registry, ref artifact.Ref, key *signe
 		t.Fatal(err)
 	}
 	named.Policy.Formats = []policy.Format{format}
-	_, err = verify.Release(context.Background(), client, ref, []verify.NamedPolicy{named}, verify.Claim{})
+	verifier, err := verify.New(verify.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = verifier.Release(context.Background(), client, ref, []verify.NamedPolicy{named}, verify.Claim{})
 	return err
 }
 

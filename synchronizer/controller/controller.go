@@ -28,6 +28,7 @@ import (
 	"sealift.dev/artifact"
 	"sealift.dev/synchronizer"
 	"sealift.dev/synchronizer/engine"
+	"sealift.dev/verify"
 )
 
 // Options configure Run. Config, Namespace and Log are needed; the rest may be zero.
@@ -41,6 +42,8 @@ type Options struct {
 	// RequireTrustPolicy refuses Deliveries that no TrustPolicy matches, whatever
 	// they trust themselves.
 	RequireTrustPolicy bool
+	// Verify is what releases are held against besides policies.
+	Verify verify.Options
 	// ProbeAddress serves /healthz and /readyz; empty serves nothing.
 	ProbeAddress string
 	// Workers is how many Deliveries are worked on at a time. Zero means 16.
@@ -67,7 +70,11 @@ func Run(ctx context.Context, o Options) error {
 		return fmt.Errorf("connecting to the cluster: %w", err)
 	}
 	r.engine = e
-	r.synchronizer = synchronizer.New(e, artifact.Options{Transport: o.Transport, UserAgent: o.UserAgent})
+	verifier, err := verify.New(o.Verify)
+	if err != nil {
+		return fmt.Errorf("starting the controller: %w", err)
+	}
+	r.synchronizer = synchronizer.New(e, verifier, artifact.Options{Transport: o.Transport, UserAgent: o.UserAgent})
 	serve := func(ctx context.Context) error {
 		o.Log.Info("serving deliveries", "cluster", o.Config.Host, "namespace", o.Namespace)
 		return e.Run(ctx)
