@@ -47,17 +47,31 @@ func CheckEnvironment(name string) error {
 	return nil
 }
 
-// Pack makes a release of the objects of each environment, which it sorts. The
+// Facts are what a release's config tells beside what can be seen in its objects.
+type Facts struct {
+	Images []Image           // nil: those of built-in workloads, as they are written
+	Charts map[string]string // by environment, the chart from a registry: HOST/PATH@DIGEST
+}
+
+// Pack is PackWith without facts.
+func Pack(s Statement, environments map[string][]*unstructured.Unstructured) (*Package, error) {
+	return PackWith(s, environments, Facts{})
+}
+
+// PackWith makes a release of the objects of each environment, which it sorts. The
 // same input gives the same bytes, in the same build of Sealift. What Fetch
 // would refuse to read is refused here.
-func Pack(s Statement, environments map[string][]*unstructured.Unstructured) (*Package, error) {
+func PackWith(s Statement, environments map[string][]*unstructured.Unstructured, facts Facts) (*Package, error) {
 	if len(environments) == 0 {
 		return nil, errors.New("a release needs at least one environment")
 	}
 	if _, err := ParseStatement(s.Annotations()); err != nil {
 		return nil, fmt.Errorf("writing the release statement: %w", err)
 	}
-	p := &Package{Contents: Config{Images: imagesIn(environments)}}
+	if facts.Images == nil {
+		facts.Images = imagesIn(environments)
+	}
+	p := &Package{Contents: Config{Images: facts.Images}}
 	var files []objects.File
 	for _, name := range slices.Sorted(maps.Keys(environments)) {
 		file, err := packEnvironment(name, environments[name])
@@ -66,7 +80,7 @@ func Pack(s Statement, environments map[string][]*unstructured.Unstructured) (*P
 		}
 		files = append(files, file)
 		p.Contents.Environments = append(p.Contents.Environments,
-			Environment{Name: name, Objects: len(environments[name]), Digest: digest.FromBytes(file.Data)})
+			Environment{Name: name, Objects: len(environments[name]), Digest: digest.FromBytes(file.Data), Chart: facts.Charts[name]})
 	}
 	if err := p.encode(s, files); err != nil {
 		return nil, err

@@ -1,45 +1,128 @@
 package objects
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
+// ImagePath says where objects of a kind name container images.
+type ImagePath struct {
+	APIVersion string // GROUP/VERSION, or GROUP alone for all its versions
+	Kind       string
+	Fields     []Field
+}
+
+// Field is the way to strings in an object: keys, and "[*]" for each element of a list.
+type Field []string
+
+const elements = "[*]"
+
+// ParseField reads spec.image or spec.containers[*].image.
+func ParseField(path string) (Field, error) {
+	var f Field
+	for _, part := range strings.Split(path, ".") {
+		key, each := strings.CutSuffix(part, elements)
+		if key == "" || strings.ContainsAny(key, "[]*") {
+			return nil, fmt.Errorf("%q is no path to a field; hint: write spec.image, or spec.containers[*].image", path)
+		}
+		f = append(f, key)
+		if each {
+			f = append(f, elements)
+		}
+	}
+	return f, nil
+}
+
 // podSpec is where a built-in workload kind keeps its pod; nil for other kinds.
-func podSpec(u *unstructured.Unstructured) []string {
+func podSpec(u *unstructured.Unstructured) Field {
 	gvk := u.GroupVersionKind()
 	switch gvk.Group + "/" + gvk.Kind {
 	case "/Pod":
-		return []string{"spec"}
-	case "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet", "batch/Job":
-		return []string{"spec", "template", "spec"}
+		return Field{"spec"}
+	case "/PodTemplate":
+		return Field{"template", "spec"}
+	case "apps/Deployment", "apps/StatefulSet", "apps/DaemonSet", "apps/ReplicaSet", "batch/Job", "/ReplicationController":
+		return Field{"spec", "template", "spec"}
 	case "batch/CronJob":
-		return []string{"spec", "jobTemplate", "spec", "template", "spec"}
+		return Field{"spec", "jobTemplate", "spec", "template", "spec"}
 	}
 	return nil
 }
 
-// Images lists the container images of built-in workloads as they are written,
-// sorted, each once.
-func Images(objs []*unstructured.Unstructured) []string {
-	var images []string
-	for _, u := range objs {
-		spec := podSpec(u)
-		if spec == nil {
-			continue
+// imageFields is where u names images: as a built-in workload, or by extra.
+func imageFields(u *unstructured.Unstructured, extra []ImagePath) []Field {
+	var fields []Field
+	if spec := podSpec(u); spec != nil {
+		for _, containers := range []string{"containers", "initContainers", "ephemeralContainers"} {
+			fields = append(fields, append(slices.Clone(spec), containers, elements, "image"))
 		}
-		for _, field := range []string{"containers", "initContainers", "ephemeralContainers"} {
-			containers, _, _ := unstructured.NestedFieldNoCopy(u.Object, append(slices.Clone(spec), field)...)
-			list, _ := containers.([]any)
-			for _, c := range list {
-				container, _ := c.(map[string]any)
-				if image, _ := container["image"].(string); image != "" {
-					images = append(images, image)
-				}
+		fields = append(fields, append(slices.Clone(spec), "volumes", elements, "image", "reference"))
+	}
+	for _, e := range extra {
+		version := u.GetAPIVersion()
+		if e.Kind == u.GetKind() && (e.APIVersion == version || e.APIVersion == u.GroupVersionKind().Group) {
+			fields = append(fields, e.Fields...)
+		}
+	}
+	return fields
+}
+
+// EachImage gives visit every container image that objs name, as it is written, in
+// the places of built-in workloads and of extra. What visit returns takes its place.
+func EachImage(objs []*unstructured.Unstructured, extra []ImagePath, visit func(u *unstructured.Unstructured, image string) (string, error)) error {
+	for _, u := range objs {
+		one := func(image string) (string, error) { return visit(u, image) }
+		for _, field := range imageFields(u, extra) {
+			if err := field.each(u.Object, one); err != nil {
+				return err
 			}
 		}
 	}
+	return nil
+}
+
+// each replaces the strings that f leads to. What is not there, empty or of another
+// type is passed over.
+func (f Field) each(value any, replace func(string) (string, error)) error {
+	if f[0] == elements {
+		list, _ := value.([]any)
+		for _, element := range list {
+			if err := f[1:].each(element, replace); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	m, _ := value.(map[string]any)
+	if len(f) > 1 {
+		if m[f[0]] == nil {
+			return nil
+		}
+		return f[1:].each(m[f[0]], replace)
+	}
+	image, _ := m[f[0]].(string)
+	if image == "" {
+		return nil
+	}
+	replaced, err := replace(image)
+	if err != nil {
+		return err
+	}
+	m[f[0]] = replaced
+	return nil
+}
+
+// Images lists the container images of built-in workloads, and of extra, as they are
+// written, sorted, each once.
+func Images(objs []*unstructured.Unstructured, extra ...ImagePath) []string {
+	var images []string
+	_ = EachImage(objs, extra, func(_ *unstructured.Unstructured, image string) (string, error) { // only visit fails
+		images = append(images, image)
+		return image, nil
+	})
 	slices.Sort(images)
 	return slices.Compact(images)
 }
