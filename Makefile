@@ -23,6 +23,13 @@ test: lint fresh parts ## everything that CI checks
 	CGO_ENABLED=1 go test -race -timeout 30m $$(go list ./... | grep -v /test$$)
 	CGO_ENABLED=1 go test -race -timeout 30m -count=1 ./test # never cached: it runs a binary that go test does not see
 
+.PHONY: fuzz
+fuzz: ## every fuzz target in turn, for FUZZTIME (5m) each; FUZZ=Policy only those with that in the name
+	@grep -rHoE '^func Fuzz[A-Za-z0-9]*$(FUZZ)[A-Za-z0-9]*' --include='*_test.go' . | sort | while IFS=: read -r file target; do \
+		echo "$$(dirname "$$file") $${target#func }"; \
+		go test -run '^$$' -fuzz "^$${target#func }\$$" -fuzztime $(or $(FUZZTIME),5m) -fuzzminimizetime 10x -parallel 1 "$$(dirname "$$file")" || exit 1; \
+	done
+
 .PHONY: lint
 lint: ## formatting and vet
 	@unformatted="$$(git ls-files -co --exclude-standard '*.go' | while read -r file; do [ ! -e "$$file" ] || gofmt -l "$$file"; done)"; \

@@ -275,15 +275,3 @@ func TestImages(t *testing.T) {
 		t.Fatal(got)
 	}
 }
-
-func FuzzDecode(f *testing.F) {
-	f.Add([]byte(configMap))
-	f.Add([]byte("apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Pod, metadata: {name: a}}]\n---\n" + configMap))
-	f.Add([]byte(configMap + "a: &a [x]\nb: [*a, *a]\ndata: {<<: {a: 0x1F}, n: 1e3, t: \"\\e\"}\n"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		objs, err := Decode([]File{{"f.yaml", data}}, DefaultLimits())
-		if err == nil {
-			roundTrip(t, objs)
-		}
-	})
-}
