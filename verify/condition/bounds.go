@@ -1,0 +1,238 @@
+package condition
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/checker"
+	"github.com/google/cel-go/common/ast"
+	"github.com/google/cel-go/common/operators"
+	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/ref"
+	"github.com/google/cel-go/common/types/traits"
+	"github.com/google/cel-go/interpreter"
+)
+
+const (
+	maxInputDepth = 100
+	maxInputNodes = 1 << 17
+	maxInputBytes = 1 << 20 // of all strings
+	wholeNumbers  = 1 << 53 // a float64 holds every integer up to it
+)
+
+// releaseFields and signerFields are what the variables of these names hold.
+func releaseFields() []string {
+	return []string{"repository", "digest", "source", "revision", "ref", "version", "sequence", "epoch"}
+}
+
+func signerFields() []string { return []string{"authority", "issuer", "subject"} }
+
+// withheld are functions whose result may be much larger than what they are
+// given: their cost is known too late.
+func withheld() []string { return []string{"replace"} }
+
+// known refuses what CEL would find out only when it evaluates: fields that
+// release and signer never have, and functions that are withheld.
+func known(checked *cel.Ast) error {
+	fields := map[string][]string{"release": releaseFields(), "signer": signerFields()}
+	var problem error
+	note := func(variable, field string) {
+		if allowed := fields[variable]; problem == nil && allowed != nil && !slices.Contains(allowed, field) {
+			problem = fmt.Errorf("%s has no field %q; hint: it has %s", variable, field, strings.Join(allowed, ", "))
+		}
+	}
+	ast.PreOrderVisit(checked.NativeRep().Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		switch e.Kind() {
+		case ast.SelectKind:
+			if operand := e.AsSelect().Operand(); operand.Kind() == ast.IdentKind {
+				note(operand.AsIdent(), e.AsSelect().FieldName())
+			}
+		case ast.CallKind:
+			call := e.AsCall()
+			if problem == nil && slices.Contains(withheld(), call.FunctionName()) {
+				problem = fmt.Errorf("the function %s is not allowed here", call.FunctionName())
+			}
+			if args := call.Args(); call.FunctionName() == operators.Index && args[0].Kind() == ast.IdentKind && args[1].Kind() == ast.LiteralKind {
+				note(args[0].AsIdent(), fmt.Sprint(args[1].AsLiteral().Value()))
+			}
+		}
+	}))
+	return problem
+}
+
+// sizes estimates nothing: the predicate may be empty, and only what every
+// evaluation must cost is a reason to refuse an expression.
+type sizes struct{}
+
+func (sizes) EstimateSize(checker.AstNode) *checker.SizeEstimate { return nil }
+func (sizes) EstimateCallCost(string, string, *checker.AstNode, []checker.AstNode) *checker.CallEstimate {
+	return nil
+}
+
+// costs charges every call for what it looks at. CEL's own table goes by overload,
+// and most calls on a predicate are resolved only when they are made.
+type costs struct{}
+
+func (costs) CallCost(function, _ string, args []ref.Val, result ref.Val) *uint64 {
+	cost := uint64(1)
+	switch function {
+	case operators.Equals, operators.NotEquals:
+		cost += min(weight(args[0]), weight(args[1]))
+	case operators.In:
+		cost += weight(args[1])
+	case "matches":
+		cost += (1 + length(args[0])/10) * (1 + length(args[1])/4)
+	default:
+		for _, arg := range args {
+			cost += length(arg) / 10
+		}
+		cost += length(result) / 10
+	}
+	return &cost
+}
+
+// setCosts charges the functions on sets for every pair of elements.
+func setCosts() []interpreter.CostTrackerOption {
+	pairs := func(args []ref.Val, _ ref.Val) *uint64 {
+		cost := 1 + weight(args[0])*weight(args[1])
+		return &cost
+	}
+	var options []interpreter.CostTrackerOption
+	for _, overload := range []string{"list_sets_contains_list", "list_sets_equivalent_list", "list_sets_intersects_list"} {
+		options = append(options, interpreter.OverloadCostTracker(overload, pairs))
+	}
+	return options
+}
+
+// length is that of a text in bytes or characters; other values have none.
+func length(v ref.Val) uint64 {
+	switch v := v.(type) {
+	case types.String:
+		return uint64(len(v))
+	case types.Bytes:
+		return uint64(len(v))
+	}
+	return 0
+}
+
+// weight counts the values inside v, and ten bytes of text as one more; it stops
+// counting at MaxCost.
+func weight(v ref.Val) uint64 {
+	left := int64(MaxCost)
+	weigh(v, &left)
+	return uint64(MaxCost - max(left, 0))
+}
+
+func weigh(v ref.Val, left *int64) {
+	*left -= 1 + int64(length(v)/10)
+	iterable, ok := v.(traits.Iterable)
+	if !ok || *left <= 0 {
+		return
+	}
+	mapping, isMap := v.(traits.Mapper)
+	for it := iterable.Iterator(); *left > 0 && it.HasNext() == types.True; {
+		element := it.Next()
+		weigh(element, left)
+		if isMap {
+			weigh(mapping.Get(element), left)
+		}
+	}
+}
+
+// variables bounds the input and turns it into CEL's values.
+func variables(in Input) (map[string]any, error) {
+	var b intake
+	vars := map[string]any{}
+	for name, value := range map[string]any{"predicate": in.Predicate, "release": orEmpty(in.Release), "signer": orEmpty(in.Signer)} {
+		taken, err := b.take(value, 0)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		vars[name] = taken
+	}
+	return vars, nil
+}
+
+func orEmpty(m map[string]any) map[string]any {
+	if m == nil {
+		return map[string]any{}
+	}
+	return m
+}
+
+// intake counts what the input holds.
+type intake struct{ nodes, bytes int }
+
+func (b *intake) take(value any, depth int) (any, error) {
+	b.nodes++
+	switch {
+	case depth > maxInputDepth:
+		return nil, fmt.Errorf("%w: it is more than %d levels deep", ErrLimit, maxInputDepth)
+	case b.nodes > maxInputNodes:
+		return nil, fmt.Errorf("%w: it holds more than %d values", ErrLimit, maxInputNodes)
+	case b.bytes > maxInputBytes:
+		return nil, fmt.Errorf("%w: it holds more than %d bytes of text", ErrLimit, maxInputBytes)
+	}
+	switch v := value.(type) {
+	case nil, bool, int64:
+		return v, nil
+	case int:
+		return int64(v), nil
+	case string:
+		b.bytes += len(v)
+		return v, nil
+	case float64:
+		return number(v), nil
+	case json.Number:
+		if whole, err := v.Int64(); err == nil {
+			return whole, nil
+		}
+		f, err := v.Float64()
+		if err != nil {
+			return nil, fmt.Errorf("%.40q is no number", string(v))
+		}
+		return number(f), nil
+	case []any:
+		return b.takeList(v, depth)
+	case map[string]any:
+		return b.takeMap(v, depth)
+	}
+	return nil, fmt.Errorf("a %T is no JSON value", value)
+}
+
+func (b *intake) takeList(list []any, depth int) (any, error) {
+	taken := make([]any, 0, len(list))
+	for _, element := range list {
+		v, err := b.take(element, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		taken = append(taken, v)
+	}
+	return taken, nil
+}
+
+func (b *intake) takeMap(m map[string]any, depth int) (any, error) {
+	taken := make(map[string]any, len(m))
+	for key, element := range m {
+		b.bytes += len(key)
+		v, err := b.take(element, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		taken[key] = v
+	}
+	return taken, nil
+}
+
+// number is an integer where the JSON number was one.
+func number(f float64) any {
+	if f == math.Trunc(f) && math.Abs(f) <= wholeNumbers {
+		return int64(f)
+	}
+	return f
+}
