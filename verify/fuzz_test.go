@@ -5,6 +5,9 @@ import (
 	"strings"
 	"testing"
 
+	intoto "github.com/in-toto/attestation/go/v1"
+	"google.golang.org/protobuf/encoding/protojson"
+
 	"sealift.dev/artifact"
 	"sealift.dev/verify/policy"
 )
@@ -34,6 +37,7 @@ func forged(f *testing.F) func(t *testing.T, s *signature, err error) {
 	}
 }
 
+// FuzzBundle: nothing counts as signed by a key that signed nothing.
 func FuzzBundle(f *testing.F) {
 	check := forged(f)
 	f.Add([]byte(`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","verificationMaterial":{"publicKey":{"hint":"x"}},"dsseEnvelope":{"payload":"e30=","payloadType":"application/vnd.in-toto+json","signatures":[{"sig":"AAAA"}]}}`))
@@ -45,20 +49,39 @@ func FuzzBundle(f *testing.F) {
 	})
 }
 
-func FuzzStatement(f *testing.F) {
-	f.Add([]byte(fmt.Sprintf(`{"_type":%q,"subject":[{"digest":{"sha256":%q}}],"predicateType":%q}`, StatementType, fuzzedRef().Digest.Encoded(), PredicateType)))
+// FuzzInTotoStatement: what counts as a signature of ref is one to sigstore-go's
+// reader too, of the same digest and no other.
+func FuzzInTotoStatement(f *testing.F) {
+	good := fmt.Sprintf(`{"_type":%q,"subject":[{"name":"","digest":{"sha256":%q},"annotations":{}}],"predicateType":%q,"predicate":{}}`, StatementType, fuzzedRef().Digest.Encoded(), PredicateType)
+	for _, edit := range [][2]string{
+		{"", ""}, {`"predicateType"`, `"predicate_type":"x","predicateType"`}, {`"predicateType"`, `"predicate_type"`}, {`"subject":[`, `"subject":[null,`},
+		{`"sha256"`, `"sha512":"00","sha256"`}, {`"sha256"`, `"SHA256"`}, {`"_type"`, `"type"`}, {`"predicate":{}`, `"predicate":null`}, {"cosign/sign", `cosign\/si\u0067n`},
+	} {
+		f.Add([]byte(strings.Replace(good, edit[0], edit[1], 1)))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if readSigned(data, fuzzedRef()) == nil && !strings.Contains(string(data), fuzzedRef().Digest.Encoded()[:4]) && !strings.Contains(string(data), `\u`) {
-			t.Errorf("%q does not name the digest", data)
+		if readSigned(data, fuzzedRef()) != nil {
+			return
+		}
+		var theirs intoto.Statement
+		if err := protojson.Unmarshal(data, &theirs); err != nil {
+			return // they refuse it later
+		}
+		if theirs.GetPredicateType() != PredicateType || theirs.GetType() != StatementType || len(theirs.GetSubject()) != 1 ||
+			theirs.GetSubject()[0].GetDigest()["sha256"] != fuzzedRef().Digest.Encoded() {
+			t.Errorf("another reader sees %v in %q", &theirs, data)
 		}
 	})
 }
 
-func FuzzLegacy(f *testing.F) {
+// FuzzLegacyPayload: nothing counts as signed by a key that signed nothing.
+func FuzzLegacyPayload(f *testing.F) {
 	check := forged(f)
 	payload := fmt.Sprintf(`{"critical":{"identity":{"docker-reference":"r"},"image":{"docker-manifest-digest":%q},"type":%q},"optional":null}`, fuzzedRef().Digest, ClaimType)
 	f.Add([]byte(payload), "AAAA")
 	f.Add([]byte(payload), "%")
+	f.Add([]byte(strings.Replace(payload, `"type"`, `"Type":"x","type"`, 1)), " AAAA\n")
+	f.Add([]byte(strings.Replace(payload, `null}`, `{"a":[{}]}}{}`, 1)), "")
 	f.Fuzz(func(t *testing.T, data []byte, encoded string) {
 		s, err := readLegacy(data, encoded, fuzzedRef())
 		check(t, s, err)
