@@ -87,3 +87,19 @@ func TestPasswordFromATerminal(t *testing.T) {
 		t.Errorf("%q, %v", *got, err)
 	}
 }
+
+// TestNewPasswordIsAskedForTwice: a slip of the finger must not lock the key for good.
+func TestNewPasswordIsAskedForTwice(t *testing.T) {
+	for _, test := range []struct{ typed, want string }{{"secret\nsecret\n", "secret"}, {"secret\nsecert\n", ""}} {
+		t.Setenv(keyPasswordVar, "")
+		os.Unsetenv(keyPasswordVar)
+		terminal, person := openTerminal(t)
+		if _, err := person.WriteString(test.typed); err != nil {
+			t.Fatal(err)
+		}
+		got, err := newPassword(t.Context(), streams{In: terminal, Err: new(bytes.Buffer)}, "cosign.key")
+		if string(got) != test.want || (err == nil) != (test.want != "") {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
+}

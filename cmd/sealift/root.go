@@ -42,6 +42,7 @@ Exit codes: 0 done, 1 error, 2 usage, 3 the release is not trusted.`,
 		newSyncCommand(s),
 		newAutomateCommand(s),
 		newInstallCommand(s),
+		newKeysCommand(s),
 		newVersionCommand(s),
 	)
 	return root

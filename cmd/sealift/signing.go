@@ -86,9 +86,13 @@ func password(ctx context.Context, s streams, path string) ([]byte, error) {
 	if !ok || !term.IsTerminal(int(terminal.Fd())) {
 		return nil, fmt.Errorf("the key is encrypted, and there is no terminal to ask for its password; hint: set %s", keyPasswordVar)
 	}
-	fmt.Fprintf(s.Err, "Password for %s: ", path)
+	return prompt(ctx, s, int(terminal.Fd()), "Password for "+path)
+}
+
+func prompt(ctx context.Context, s streams, fd int, question string) ([]byte, error) {
+	fmt.Fprint(s.Err, question+": ")
 	defer fmt.Fprintln(s.Err)
-	return ask(ctx, int(terminal.Fd()))
+	return ask(ctx, fd)
 }
 
 // ask reads a line that the terminal does not show. When ctx ends, the terminal shows

@@ -19,6 +19,7 @@ import (
 	"github.com/sigstore/cosign/v2/pkg/cosign"
 	pb "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
 	sigstore "github.com/sigstore/sigstore/pkg/signature"
+	"github.com/sigstore/sigstore/pkg/signature/options"
 
 	"sealift.dev/verify/policy"
 )
@@ -34,65 +35,74 @@ type Key struct {
 }
 
 // Load reads a private key: cosign.key, for which password is asked, or an
-// unencrypted PKCS #8 key in PEM, for which it is not. The key must be of a kind
-// that trust policies allow.
+// unencrypted one in PEM, for which it is not: PKCS #8, SEC 1 (EC PRIVATE KEY) or
+// PKCS #1 (RSA PRIVATE KEY). The key must be of a kind that trust policies allow.
 func Load(data []byte, password func() ([]byte, error)) (*Key, error) {
 	if len(data) > maxKeyBytes {
 		return nil, fmt.Errorf("reading the signing key: it has more than the limit of %d bytes", maxKeyBytes)
 	}
-	block, _ := pem.Decode(data)
-	if block == nil {
-		return nil, errors.New("reading the signing key: it is not PEM; hint: make a key pair with cosign generate-key-pair")
-	}
-	der, err := decrypt(block, password)
+	private, err := parse(data, password)
 	if err != nil {
 		return nil, fmt.Errorf("reading the signing key: %w", err)
 	}
-	key, err := parse(der)
+	key, err := newKey(private)
 	if err != nil {
 		return nil, fmt.Errorf("reading the signing key: %w", err)
 	}
 	return key, nil
 }
 
-// decrypt is the PKCS #8 form of the key in block.
-func decrypt(block *pem.Block, password func() ([]byte, error)) ([]byte, error) {
+func parse(data []byte, password func() ([]byte, error)) (crypto.PrivateKey, error) {
+	block, rest := pem.Decode(data)
+	// openssl writes the curve's name before the key.
+	for block != nil && block.Type == "EC PARAMETERS" {
+		block, rest = pem.Decode(rest)
+	}
+	switch {
+	case block == nil:
+		return nil, errors.New("it is not PEM; hint: make a key pair with sealift keys generate")
+	case block.Headers["DEK-Info"] != "" || block.Type == "ENCRYPTED PRIVATE KEY":
+		return nil, errors.New("it is encrypted in a form that is not read; hint: cosign import-key-pair makes a cosign.key of it, or decrypt it with openssl pkey")
+	}
 	switch block.Type {
 	case cosign.PrivateKeyPemType:
-		return block.Bytes, nil
+		return x509.ParsePKCS8PrivateKey(block.Bytes)
+	case cosign.ECPrivateKeyPemType:
+		return x509.ParseECPrivateKey(block.Bytes)
+	case cosign.RSAPrivateKeyPemType:
+		return x509.ParsePKCS1PrivateKey(block.Bytes)
 	case cosign.CosignPrivateKeyPemType, cosign.SigstorePrivateKeyPemType:
-		secret, err := password()
+		der, err := decrypt(block.Bytes, password)
 		if err != nil {
-			return nil, fmt.Errorf("asking for its password: %w", err)
+			return nil, err
 		}
-		der, err := encrypted.Decrypt(block.Bytes, secret)
-		if err != nil {
-			return nil, fmt.Errorf("%w; hint: set COSIGN_PASSWORD to its password", err)
-		}
-		return der, nil
+		return x509.ParsePKCS8PrivateKey(der)
 	}
 	if strings.Contains(block.Type, "PUBLIC") {
 		return nil, errors.New("it is a public key; hint: sign with cosign.key, and give cosign.pub to those who verify")
 	}
-	return nil, fmt.Errorf("it is a %q block; hint: cosign.key or an unencrypted PKCS #8 key is wanted", block.Type)
+	return nil, fmt.Errorf("it is a %q block; hint: cosign.key or an unencrypted private key is wanted", block.Type)
 }
 
-func parse(pkcs8 []byte) (*Key, error) {
-	private, err := x509.ParsePKCS8PrivateKey(pkcs8)
+func decrypt(sealed []byte, password func() ([]byte, error)) ([]byte, error) {
+	secret, err := password()
 	if err != nil {
-		return nil, fmt.Errorf("parsing the PKCS #8 key: %w", err)
+		return nil, fmt.Errorf("asking for its password: %w", err)
 	}
+	der, err := encrypted.Decrypt(sealed, secret)
+	if err != nil {
+		return nil, fmt.Errorf("%w; hint: set COSIGN_PASSWORD to its password", err)
+	}
+	return der, nil
+}
+
+func newKey(private crypto.PrivateKey) (*Key, error) {
 	holder, ok := private.(crypto.Signer)
 	if !ok {
 		return nil, fmt.Errorf("a %T cannot sign", private)
 	}
-	public, err := policy.NewPublicKey(holder.Public())
-	if err != nil {
+	if _, err := policy.NewPublicKey(holder.Public()); err != nil {
 		return nil, err
-	}
-	der, err := x509.MarshalPKIXPublicKey(holder.Public())
-	if err != nil {
-		return nil, fmt.Errorf("encoding the public key: %w", err)
 	}
 	// SHA-256 for P-384 too, and Ed25519 without pre-hashing: cosign verify accepts
 	// nothing else unless it is told to.
@@ -100,7 +110,20 @@ func parse(pkcs8 []byte) (*Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("loading the key: %w", err)
 	}
-	return &Key{signer: signer, public: public, der: der}, nil
+	return NewKey(holder.Public(), signer)
+}
+
+// NewKey is a key that somebody else holds, such as a key management service.
+func NewKey(public crypto.PublicKey, signer sigstore.Signer) (*Key, error) {
+	checked, err := policy.NewPublicKey(public)
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the public key: %w", err)
+	}
+	return &Key{signer: signer, public: checked, der: der}, nil
 }
 
 // Public is the public key in PEM, as cosign.pub holds it.
@@ -108,13 +131,18 @@ func (k *Key) Public() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: k.der})
 }
 
-func (k *Key) sign(data []byte) ([]byte, error) { return k.signer.SignMessage(bytes.NewReader(data)) }
+// ID is what reports call the key: the hex-encoded SHA-256 of its PKIX form.
+func (k *Key) ID() string { return k.public.ID }
+
+func (k *Key) sign(ctx context.Context, data []byte) ([]byte, error) {
+	return k.signer.SignMessage(bytes.NewReader(data), options.WithContext(ctx))
+}
 
 // keypair is a Key as sigstore-go signs bundles with it.
 type keypair struct{ key *Key }
 
-func (p keypair) SignData(_ context.Context, data []byte) ([]byte, []byte, error) {
-	signature, err := p.key.sign(data)
+func (p keypair) SignData(ctx context.Context, data []byte) ([]byte, []byte, error) {
+	signature, err := p.key.sign(ctx, data)
 	sum := sha256.Sum256(data)
 	return signature, sum[:], err
 }

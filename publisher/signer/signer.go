@@ -176,7 +176,7 @@ func (s *Signer) signPayload(ctx context.Context, ref artifact.Ref) (ocispec.Des
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	signature, err := s.key.sign(data)
+	signature, err := s.key.sign(ctx, data)
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}

@@ -36,7 +36,11 @@ func pkcs8(t *testing.T, private any) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	return block("PRIVATE KEY", der)
+}
+
+func block(kind string, data []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: data})
 }
 
 func ecdsaPrivate(t *testing.T, curve elliptic.Curve) *ecdsa.PrivateKey {
@@ -75,15 +79,65 @@ func TestLoadRefuses(t *testing.T) {
 		"public key": {key.Public(), "public key; hint"},
 		"P-224":      {pkcs8(t, ecdsaPrivate(t, elliptic.P224())), "P-224"},
 		"RSA 2048":   {pkcs8(t, rsa2048), "2048 bits"},
-		"broken":     {pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("x")}), "PKCS #8"},
-		"PKCS #1":    {pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(rsa2048)}), "RSA PRIVATE KEY"},
-		"huge":       {make([]byte, 1<<20), "limit of 65536"},
+		"broken":     {block("PRIVATE KEY", []byte("x")), "asn1"},
+		"PKCS #1":    {block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsa2048)), "2048 bits"},
+		"encrypted":  {block("ENCRYPTED PRIVATE KEY", []byte("x")), "import-key-pair"},
+		"DEK-Info": {pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: []byte("x"),
+			Headers: map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-256-CBC,00"}}), "import-key-pair"},
+		"certificate": {block("CERTIFICATE", []byte("x")), `a "CERTIFICATE" block; hint`},
+		"huge":        {make([]byte, 1<<20), "limit of 65536"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := signer.Load(test.data, noPassword); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want one with %q", err, test.want)
 			}
 		})
+	}
+}
+
+// TestLoadEveryForm: openssl and Go write one key in several forms.
+func TestLoadEveryForm(t *testing.T) {
+	ec := ecdsaPrivate(t, elliptic.P256())
+	sec1, err := x509.MarshalECPrivateKey(ec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	big, err := rsa.GenerateKey(rand.Reader, 3072)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		data  []byte
+		plain any
+	}{
+		"SEC 1":                 {block("EC PRIVATE KEY", sec1), ec},
+		"SEC 1 with parameters": {append(block("EC PARAMETERS", []byte("x")), block("EC PRIVATE KEY", sec1)...), ec},
+		"PKCS #1":               {block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(big)), big},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got, want := load(t, test.data).Public(), load(t, pkcs8(t, test.plain)).Public(); !bytes.Equal(got, want) {
+				t.Errorf("public key\n%s, want\n%s", got, want)
+			}
+		})
+	}
+}
+
+func TestGenerate(t *testing.T) {
+	for _, kind := range signer.KeyTypes() {
+		key, sealed, err := signer.Generate(kind, []byte("secret"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := signer.Load(sealed, func() ([]byte, error) { return []byte("secret"), nil })
+		if err != nil || !bytes.Equal(again.Public(), key.Public()) || again.ID() != key.ID() {
+			t.Errorf("%s: %v", kind, err)
+		}
+		if _, err := signer.Load(sealed, func() ([]byte, error) { return nil, nil }); err == nil {
+			t.Errorf("%s: an empty password opens it", kind)
+		}
+	}
+	if _, _, err := signer.Generate("dsa", nil); err == nil || !strings.Contains(err.Error(), "ecdsa-p256, ecdsa-p384, ed25519") {
+		t.Errorf("an unknown type: %v", err)
 	}
 }
 
