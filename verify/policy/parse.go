@@ -44,7 +44,7 @@ type metadata struct {
 
 // Parse reads the TrustPolicy documents in data, with defaults applied. Unknown
 // fields, duplicate keys, other kinds and policies that do not validate are
-// errors; so is data without any policy.
+// errors; so is data without any policy. References to Secrets stay as they are.
 func Parse(data []byte) ([]Named, error) {
 	if len(data) > MaxDocumentBytes {
 		return nil, fmt.Errorf("reading the trust policy: %d bytes are more than the limit of %d", len(data), MaxDocumentBytes)
@@ -114,7 +114,7 @@ func parseOne(asJSON []byte) (Named, error) {
 		return Named{}, errors.New("metadata.name is missing")
 	}
 	named := Named{Name: doc.Metadata.Name, Policy: doc.Spec.WithDefaults()}
-	if err := named.Policy.Validate(); err != nil {
+	if err := named.Policy.check(); err != nil {
 		return Named{}, fmt.Errorf("policy %q: %w", named.Name, err)
 	}
 	return named, nil
@@ -126,6 +126,19 @@ func OfKey(pem []byte) (Named, error) {
 	named := Named{Name: "key", Policy: Policy{Trust: Trust{
 		Formats:     []Format{Bundle, Legacy},
 		Authorities: []Authority{{Name: "key", Key: &Key{Data: string(pem)}}},
+	}}.WithDefaults()}
+	if err := named.Policy.Validate(); err != nil {
+		return Named{}, err
+	}
+	return named, nil
+}
+
+// OfIdentity is a policy of one authority, named "identity", whose signature in
+// either format counts for every repository.
+func OfIdentity(identity Keyless) (Named, error) {
+	named := Named{Name: "identity", Policy: Policy{Trust: Trust{
+		Formats:     []Format{Bundle, Legacy},
+		Authorities: []Authority{{Name: "identity", Keyless: &identity}},
 	}}.WithDefaults()}
 	if err := named.Policy.Validate(); err != nil {
 		return Named{}, err

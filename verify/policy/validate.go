@@ -11,10 +11,8 @@ import (
 )
 
 const (
-	maxAuthorities   = 32
-	maxEntries       = 256
-	maxPatternBytes  = 512
-	maxAuthorityName = 63
+	maxEntries      = 256
+	maxPatternBytes = 512
 )
 
 // WithDefaults is p with mode Enforce, formats [bundle] and atLeast 1 where they
@@ -38,8 +36,20 @@ func (t Trust) WithDefaults() Trust {
 	return t
 }
 
-// Validate reports what is wrong with a policy, its defaults applied.
+// Validate reports what is wrong with a policy, its defaults applied. A reference
+// to a Secret that is not resolved is wrong, too.
 func (p Policy) Validate() error {
+	if err := p.check(); err != nil {
+		return err
+	}
+	for _, b := range p.blanks() {
+		return fmt.Errorf("%s is in the Secret %q, and %w", b.what, (*b.ref).Name, errSecret)
+	}
+	return nil
+}
+
+// check is Validate, but leaves references to Secrets alone.
+func (p Policy) check() error {
 	p = p.WithDefaults()
 	if p.Mode != Enforce && p.Mode != Audit {
 		return fmt.Errorf("mode %q is not known; hint: write Enforce or Audit", p.Mode)
@@ -47,18 +57,33 @@ func (p Policy) Validate() error {
 	if err := p.Match.validate(); err != nil {
 		return fmt.Errorf("match: %w", err)
 	}
-	if err := p.Trust.Validate(); err != nil {
+	if err := p.Trust.check(); err != nil {
 		return err
 	}
 	if err := p.Source.validate(); err != nil {
 		return fmt.Errorf("source: %w", err)
 	}
+	if len(p.Attestations) > maxAttestations {
+		return fmt.Errorf("%d attestations are more than the limit of %d", len(p.Attestations), maxAttestations)
+	}
+	for i, attestation := range p.Attestations {
+		if err := attestation.validate(p.Authorities); err != nil {
+			return fmt.Errorf("attestation %d (%.80q): %w", i+1, attestation.PredicateType, err)
+		}
+	}
+	if err := validateMirrors(p.Mirrors); err != nil {
+		return fmt.Errorf("mirrors: %w", err)
+	}
+	if err := p.Revoked.validate(); err != nil {
+		return fmt.Errorf("revoked: %w", err)
+	}
 	return nil
 }
 
-// Validate reports what is wrong with a trust, its defaults applied.
-func (t Trust) Validate() error {
-	t = t.WithDefaults()
+// Validate is Policy.Validate for a trust alone.
+func (t Trust) Validate() error { return Policy{Trust: t}.Validate() }
+
+func (t Trust) check() error {
 	for i, format := range t.Formats {
 		if format != Bundle && format != Legacy {
 			return fmt.Errorf("format %q is not known; hint: write bundle or legacy", format)
@@ -68,43 +93,41 @@ func (t Trust) Validate() error {
 		}
 	}
 	if len(t.Authorities) == 0 {
-		return errors.New("no authorities are listed, so nobody could sign; hint: add one with a name and a key")
+		return errors.New("no authorities are listed, so nobody could sign; hint: add one with a name and a key, or keyless")
 	}
 	if len(t.Authorities) > maxAuthorities {
 		return fmt.Errorf("%d authorities are more than the limit of %d", len(t.Authorities), maxAuthorities)
 	}
-	names, keys := map[string]bool{}, map[string]bool{}
+	names := map[string]bool{}
 	for _, authority := range t.Authorities {
 		if err := authority.validate(names); err != nil {
 			return err
 		}
-		if authority.Key == nil {
-			return fmt.Errorf("authority %q has no key", authority.Name)
-		}
-		public, err := authority.Key.Public()
-		if err != nil {
-			return fmt.Errorf("authority %q: %w", authority.Name, err)
-		}
-		names[authority.Name], keys[public.ID] = true, true
+		names[authority.Name] = true
 	}
-	if t.Require.AtLeast < 1 || t.Require.AtLeast > len(keys) {
-		return fmt.Errorf("require.atLeast is %d, and the authorities have %d different keys", t.Require.AtLeast, len(keys))
+	if n := t.distinct(); t.Require.AtLeast < 1 || t.Require.AtLeast > n {
+		return fmt.Errorf("require.atLeast is %d, and the authorities have %d different keys and identities", t.Require.AtLeast, n)
 	}
 	return nil
 }
 
-func (a Authority) validate(taken map[string]bool) error {
-	switch {
-	case a.Name == "":
-		return errors.New("an authority has no name")
-	case len(a.Name) > maxAuthorityName:
-		return fmt.Errorf("authority %q: the name has more than %d characters", a.Name, maxAuthorityName)
-	case !printable(a.Name):
-		return fmt.Errorf("authority %q: the name holds control characters", a.Name)
-	case taken[a.Name]:
-		return fmt.Errorf("authority %q is listed twice", a.Name)
+// distinct is how many different keys and identities may sign. Of a Secret and of
+// a regular expression it is not known that they stand for what another does.
+func (t Trust) distinct() int {
+	seen := map[string]bool{}
+	for _, a := range t.Authorities {
+		id := "authority " + a.Name
+		if a.Key != nil && a.Key.SecretRef == nil {
+			if public, err := a.Key.Public(); err == nil {
+				id = "key " + public.ID
+			}
+		}
+		if k := a.Keyless; k != nil && k.Issuer != "" && k.Subject != "" {
+			id = fmt.Sprintf("identity %q %q", k.Issuer, k.Subject)
+		}
+		seen[id] = true
 	}
-	return nil
+	return len(seen)
 }
 
 func (m Match) validate() error {

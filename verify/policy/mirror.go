@@ -1,0 +1,95 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+const (
+	maxMirrors = 64
+	maxRevoked = 1024
+)
+
+func validateMirrors(mirrors []Mirror) error {
+	if len(mirrors) > maxMirrors {
+		return fmt.Errorf("%d entries are more than the limit of %d", len(mirrors), maxMirrors)
+	}
+	for i, m := range mirrors {
+		if err := m.validate(); err != nil {
+			return err
+		}
+		for _, other := range mirrors[:i] {
+			if m == other {
+				return fmt.Errorf("%q at %q is listed twice", m.Of, m.At)
+			}
+			if _, below := beneath(m.At, other.At); below || m.At == other.At {
+				return fmt.Errorf("%q and %q overlap, so that it is not clear what is mirrored there; hint: give each its own place", other.At, m.At)
+			}
+			if _, above := beneath(other.At, m.At); above {
+				return fmt.Errorf("%q and %q overlap, so that it is not clear what is mirrored there; hint: give each its own place", other.At, m.At)
+			}
+		}
+	}
+	return nil
+}
+
+func (m Mirror) validate() error {
+	for _, place := range []string{m.Of, m.At} {
+		if strings.Contains(place, "*") {
+			return fmt.Errorf("%q is a pattern; hint: write HOST/PATH, which stands for what is below it as well", place)
+		}
+		if err := validatePattern(place); err != nil {
+			return fmt.Errorf("%q: %w", place, err)
+		}
+	}
+	_, inside := beneath(m.At, m.Of)
+	_, around := beneath(m.Of, m.At)
+	if inside || around {
+		return fmt.Errorf("of %q and at %q overlap", m.Of, m.At)
+	}
+	return nil
+}
+
+// Place is where m lets a release be read that was published to repository
+// (HOST/PATH); false means that m is not about it.
+func (m Mirror) Place(repository string) (string, bool) {
+	rest, ok := beneath(repository, m.Of)
+	return m.At + rest, ok
+}
+
+// beneath says whether path is root or below it, and gives the rest with its slash.
+func beneath(path, root string) (rest string, ok bool) {
+	rest, found := strings.CutPrefix(path, root)
+	return rest, found && (rest == "" || rest[0] == '/')
+}
+
+func (r Revoked) validate() error {
+	if len(r.Digests) > maxRevoked || len(r.Keys) > maxRevoked {
+		return fmt.Errorf("a list has more than %d entries", maxRevoked)
+	}
+	digest, id := regexp.MustCompile(`^sha256:[0-9a-f]{64}$`), regexp.MustCompile(`^[0-9a-f]{64}$`)
+	if err := each(r.Digests, digest, "is no digest; hint: write sha256: and 64 hex digits in lower case"); err != nil {
+		return fmt.Errorf("digests: %w", err)
+	}
+	if err := each(r.Keys, id, "is no key ID; hint: write the 64 hex digits that sealift verify prints, without a prefix"); err != nil {
+		return fmt.Errorf("keys: %w", err)
+	}
+	return nil
+}
+
+// each checks that every entry matches form and is there once.
+func each(entries []string, form *regexp.Regexp, problem string) error {
+	seen := make(map[string]bool, len(entries))
+	for _, entry := range entries {
+		if !form.MatchString(entry) {
+			return fmt.Errorf("%.80q %s", entry, problem)
+		}
+		if seen[entry] {
+			return errors.New(entry + " is listed twice")
+		}
+		seen[entry] = true
+	}
+	return nil
+}
