@@ -1,0 +1,113 @@
+package artifact
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// referrersOf copies what refers to a manifest. Anybody may attach to it what
+// they like: what is over a limit is left out, and told.
+func (c *copier) referrersOf(ctx context.Context, subject digest.Digest, depth int) error {
+	found, err := c.from.referrers(ctx, subject)
+	if err != nil && !errors.Is(err, ErrLimit) || len(found) == 0 {
+		return err
+	}
+	there, err := c.to.referrers(ctx, subject)
+	if err != nil && !errors.Is(err, ErrLimit) {
+		return err
+	}
+	for _, desc := range found {
+		if slices.ContainsFunc(there, func(d ocispec.Descriptor) bool { return d.Digest == desc.Digest }) {
+			c.done.Referrers++
+		} else if err := c.referrer(ctx, subject, desc); err != nil {
+			return err
+		}
+		if depth >= maxNesting {
+			continue
+		}
+		if err := c.referrersOf(ctx, desc.Digest, depth+1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *copier) referrer(ctx context.Context, subject digest.Digest, desc ocispec.Descriptor) error {
+	n, err := c.read(ctx, desc.Digest.String())
+	if err == nil && n.subject != subject {
+		err = fmt.Errorf("it refers to something else: %w", ErrCorrupt)
+	}
+	if err == nil {
+		err = c.attached(ctx, n, "")
+	}
+	return c.tolerate(desc.Digest, err)
+}
+
+// cosignTags are what cosign appends to the name of a digest where it keeps what
+// belongs to it under a tag.
+func cosignTags() []string { return []string{".sig", ".att", ".sbom"} }
+
+func (c *copier) cosignTags(ctx context.Context, subject digest.Digest) error {
+	for _, suffix := range cosignTags() {
+		tag := subject.Algorithm().String() + "-" + subject.Encoded() + suffix
+		n, err := c.read(ctx, tag)
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err == nil {
+			err = c.attached(ctx, n, tag)
+		}
+		if err := c.tolerate(n.desc.Digest, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// attached stores a referrer. One under a tag is stored even where it is there:
+// the tag may name what was there before.
+func (c *copier) attached(ctx context.Context, n node, tag string) error {
+	size := int64(0)
+	for _, blob := range n.blobs {
+		size += blob.Size
+	}
+	switch {
+	case len(n.children) > 0:
+		return fmt.Errorf("it is an index: %w", ErrCorrupt)
+	case size > maxReferrerBytes:
+		return fmt.Errorf("it has %d bytes, more than %d: %w", size, maxReferrerBytes, ErrLimit)
+	case c.referred+size > maxReferredBytes:
+		return fmt.Errorf("all referrers have more than %d bytes: %w", maxReferredBytes, ErrLimit)
+	}
+	c.referred += size
+	if err := c.writeBlobs(ctx, n.blobs); err != nil {
+		return err
+	}
+	if tag == "" {
+		c.done.Manifests++
+		c.progress("copying the referrer " + n.desc.Digest.String())
+	}
+	if err := c.to.putManifest(ctx, n.desc, n.data, tag); err != nil {
+		return err
+	}
+	c.done.Referrers++
+	return nil
+}
+
+// tolerate notes what is wrong with a referrer; what is wrong with a registry is
+// an error still.
+func (c *copier) tolerate(d digest.Digest, err error) error {
+	if err == nil || !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrLimit) && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	const most = 100
+	if len(c.done.Skipped) < most {
+		c.done.Skipped = append(c.done.Skipped, Skipped{Digest: d, Why: err.Error()})
+	}
+	return nil
+}
