@@ -78,7 +78,7 @@ func TestFailedBuildLeavesNothing(t *testing.T) {
 	if !strings.HasSuffix(out.String(), "failed\n") {
 		t.Errorf("progress %q", out.String())
 	}
-	kept, err := folder(dir)
+	kept, err := folder(filepath.Join(os.Getenv("XDG_CACHE_HOME"), "sealift", "parts"), All()[0], dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,6 +90,40 @@ func TestFailedBuildLeavesNothing(t *testing.T) {
 func TestUnknownPart(t *testing.T) {
 	if _, err := Ensure(t.Context(), os.Stderr, "etc"); err == nil || err.Error() != `no part is called "etc"` {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestKeysAreTheirOwn: another part's program or version is no reason to build this one again.
+func TestKeysAreTheirOwn(t *testing.T) {
+	dir := source(t, "package main\n\nfunc main() {}\n")
+	key := func(part Part) string {
+		got, err := folder("", part, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	etcd := All()[0]
+	before := key(etcd)
+	if err := os.Mkdir(filepath.Join(dir, "kubectl"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "kubectl", "main.go"), []byte("package main\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if after := key(etcd); after != before {
+		t.Errorf("another program changes the key from %s to %s", before, after)
+	}
+	newer := etcd
+	newer.Version += "1"
+	if key(newer) == before {
+		t.Error("another version has the same key")
+	}
+	if err := os.WriteFile(filepath.Join(dir, "go.sum"), []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if key(etcd) == before {
+		t.Error("other dependencies have the same key")
 	}
 }
 
