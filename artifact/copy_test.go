@@ -196,7 +196,7 @@ func TestCopyThatBreaksOff(t *testing.T) {
 			left.Store(writes)
 			_, err := Copy(t.Context(), r.In(repository), "main", r.In(other), CopyOptions{Tags: []string{"main"}})
 			if err == nil {
-				if writes < 10 {
+				if writes < 5 {
 					t.Error("only", writes, "writes")
 				}
 				break
@@ -365,4 +365,45 @@ func mustJSON(t *testing.T, v any) []byte {
 		t.Fatal(err)
 	}
 	return data
+}
+
+func TestMirrored(t *testing.T) {
+	for _, c := range [][3]string{
+		{"registry.internal", "nginx:1", "registry.internal/docker.io/library/nginx"},
+		{"oci://registry.internal:5000/mirror/", "ghcr.io/acme/app", "registry.internal:5000/mirror/ghcr.io/acme/app"},
+		{"r.internal/a/b", "localhost:5000/x/y", "r.internal/a/b/localhost-5000/x/y"},
+	} {
+		prefix, err := ParsePrefix(c[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		image, err := ParseImage(c[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := prefix.Of(image.Repository).String(); got != c[2] {
+			t.Errorf("got %s, want %s", got, c[2])
+		}
+		if _, err := ParseRepository(prefix.Of(image.Repository).String()); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, bad := range []string{"", "r.internal:x", "r.internal/A", "https://r.internal", "r/x@sha256:a", "r/a:b"} {
+		if p, err := ParsePrefix(bad); err == nil {
+			t.Errorf("%q was read as %v", bad, p)
+		}
+	}
+}
+
+func TestReadConfig(t *testing.T) {
+	r, repository := NewRegistry(Options{PlainHTTP: true}), serve(t, realRegistry(true))
+	ref := signedRelease(t, r, repository)
+	d, config, err := ReadConfig(t.Context(), r.In(repository), "main")
+	if err != nil || d != ref.Digest || len(config.Environments) != 1 {
+		t.Error(d, config, err)
+	}
+	pushImage(t, repository, "image", v1.Platform{OS: "linux", Architecture: "amd64"})
+	if _, config, err := ReadConfig(t.Context(), r.In(repository), "image"); err != nil || len(config.Environments) != 0 {
+		t.Error(config, err)
+	}
 }
