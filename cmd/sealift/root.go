@@ -39,6 +39,7 @@ Exit codes: 0 done, 1 error, 2 usage, 3 the release is not trusted.`,
 	root.AddCommand(
 		newPublishCommand(s),
 		newVerifyCommand(s),
+		newCopyCommand(s),
 		newSyncCommand(s),
 		newAutomateCommand(s),
 		newInstallCommand(s),
@@ -78,6 +79,13 @@ func exitCode(err error) int {
 // noArgs and oneArg make a wrong number of arguments a usage error.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if err := cobra.NoArgs(cmd, args); err != nil {
+		return usage(err)
+	}
+	return nil
+}
+
+func twoArgs(cmd *cobra.Command, args []string) error {
+	if err := cobra.ExactArgs(2)(cmd, args); err != nil {
 		return usage(err)
 	}
 	return nil
