@@ -147,6 +147,9 @@ func TestManifestOverTheWire(t *testing.T) {
 			if c.want == "" && err != nil || c.want != "" && (!errors.Is(err, c.is) || !strings.Contains(err.Error(), c.want)) {
 				t.Fatalf("got %v, want %q", err, c.want)
 			}
+			if err != nil && strings.Count(err.Error(), repository.Host) != 1 {
+				t.Errorf("%q does not name the registry once", err)
+			}
 		})
 	}
 }

@@ -203,13 +203,26 @@ func (r *Registry) do(ctx context.Context, method string, repository Repository,
 	}
 	response, err := r.client.Do(request)
 	if err != nil {
-		return nil, err
+		return nil, withoutAddress(err, at.Host)
 	}
 	if response.StatusCode != http.StatusOK {
 		defer response.Body.Close()
 		return nil, readAnswer(response)
 	}
 	return response, nil
+}
+
+// withoutAddress takes the address that was asked out of err, where it is on host:
+// who explains err names it, and a clipped message has room for the cause.
+func withoutAddress(err error, host string) error {
+	var told *url.Error
+	if !errors.As(err, &told) {
+		return err
+	}
+	if at, parseError := url.Parse(told.URL); parseError == nil && at.Host == host {
+		return told.Err
+	}
+	return err
 }
 
 // readAnswer takes the registry's words from an answer that is no success.
