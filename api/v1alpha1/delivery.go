@@ -140,6 +140,12 @@ type Source struct {
 	// +optional
 	SecretRef *SecretRef `json:"secretRef,omitempty"`
 
+	// CertSecretRef names a Secret in the Delivery's namespace with ca.crt, the
+	// certificate authorities to trust instead of the system's, and tls.crt and
+	// tls.key, a client certificate; either or both.
+	// +optional
+	CertSecretRef *SecretRef `json:"certSecretRef,omitempty"`
+
 	// Insecure speaks plain HTTP to the registry.
 	// +optional
 	Insecure bool `json:"insecure,omitempty"`

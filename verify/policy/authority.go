@@ -147,7 +147,7 @@ func (c claim) validate() error {
 		return fmt.Errorf("%s has more than %d bytes", c.name, maxIdentityBytes)
 	case !printable(c.literal) || strings.TrimSpace(c.literal) != c.literal:
 		return fmt.Errorf("%s %q holds blanks at an end, or control characters", c.name, c.literal)
-	case strings.ContainsAny(c.literal, `*^$\`):
+	case strings.ContainsAny(c.literal, `*^$`):
 		return fmt.Errorf("%s %q is compared as it is written, and looks like a pattern; hint: write an anchored regular expression as %[1]sRegexp", c.name, c.literal)
 	case c.regexp == "":
 		return nil
@@ -168,7 +168,7 @@ func Anchored(pattern string) (*regexp.Regexp, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !anchored(parsed) {
+	if !strings.HasPrefix(pattern, "^") || !strings.HasSuffix(pattern, "$") || !anchored(parsed) {
 		return nil, errors.New("it does not match whole strings only; hint: write ^…$, and ^(?:a|b)$ where there are alternatives")
 	}
 	program, err := syntax.Compile(parsed.Simplify())

@@ -30,6 +30,7 @@ const (
 )
 
 // Policy is the spec of a TrustPolicy.
+// +kubebuilder:validation:XValidation:rule="!has(self.attestations) || self.attestations.all(a, a.authorities.all(x, has(x.key) || has(x.keyless) || self.authorities.exists(y, y.name == x.name)))",message="an authority of an attestation has neither key nor keyless, and is none of the policy's"
 type Policy struct {
 	// Mode is Enforce (default) or Audit.
 	// +kubebuilder:default=Enforce
@@ -63,6 +64,7 @@ type Policy struct {
 }
 
 // Trust says who must have signed.
+// +kubebuilder:validation:XValidation:rule="!has(self.require) || !has(self.require.atLeast) || self.require.atLeast <= self.authorities.size()",message="require.atLeast is more than there are authorities"
 type Trust struct {
 	// Formats lists the signature formats that count. Default: [bundle].
 	// +kubebuilder:validation:MaxItems=2
@@ -86,12 +88,16 @@ type Trust struct {
 type Match struct {
 	// Namespaces of Deliveries; empty is all of them. Ignored outside a cluster.
 	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +optional
 	Namespaces []string `json:"namespaces,omitempty"`
 
 	// Repositories are patterns HOST/PATH without a scheme; "*" stands for one
 	// path element or a part of it, "**" for any number of them. Empty is all.
 	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self.all(r, !r.contains('://'))",message="a repository is HOST/PATH, without a scheme"
 	// +optional
 	Repositories []string `json:"repositories,omitempty"`
 }
@@ -115,7 +121,7 @@ type Authority struct {
 
 // Key is a public key: as data, or in a Secret.
 // +kubebuilder:validation:XValidation:rule="has(self.data) != has(self.secretRef)",message="a key has exactly one of data and secretRef"
-// +kubebuilder:validation:XValidation:rule="!has(self.validFrom) || !has(self.validUntil) || timestamp(self.validFrom) < timestamp(self.validUntil)",message="validFrom is before validUntil"
+// +kubebuilder:validation:XValidation:rule="!has(self.validFrom) || !has(self.validUntil) || timestamp(self.validFrom) < timestamp(self.validUntil)",message="validFrom must be before validUntil"
 type Key struct {
 	// Data is a PEM-encoded PKIX public key: ECDSA P-256 or P-384, RSA of at
 	// least 3072 bits, or Ed25519.
@@ -158,51 +164,71 @@ type SecretKey struct {
 // https://github.com/sigstore/fulcio/blob/main/docs/oid-info.md.
 // +kubebuilder:validation:XValidation:rule="has(self.issuer) != has(self.issuerRegexp)",message="keyless needs exactly one of issuer and issuerRegexp"
 // +kubebuilder:validation:XValidation:rule="has(self.subject) != has(self.subjectRegexp)",message="keyless needs exactly one of subject and subjectRegexp"
+// +kubebuilder:validation:XValidation:rule="!has(self.sourceRepository) || !has(self.sourceRepositoryRegexp)",message="keyless has at most one of sourceRepository and sourceRepositoryRegexp"
+// +kubebuilder:validation:XValidation:rule="!has(self.sourceRef) || !has(self.sourceRefRegexp)",message="keyless has at most one of sourceRef and sourceRefRegexp"
 type Keyless struct {
 	// Issuer is the OpenID Connect issuer, such as https://token.actions.githubusercontent.com.
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="!self.matches('[*^$]')",message="this is compared as it is written, and looks like a pattern; write the field that ends in Regexp instead"
 	// +optional
 	Issuer string `json:"issuer,omitempty"`
 	// IssuerRegexp matches the whole issuer: ^https://gitlab\.(example|acme)\.com$.
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('^') && self.endsWith('$')",message="a regular expression begins with ^ and ends with $"
 	// +optional
 	IssuerRegexp string `json:"issuerRegexp,omitempty"`
 
 	// Subject is the certificate's subject alternative name: the workflow with its
 	// ref, an e-mail address, a service account.
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="!self.matches('[*^$]')",message="this is compared as it is written, and looks like a pattern; write the field that ends in Regexp instead"
 	// +optional
 	Subject string `json:"subject,omitempty"`
 	// SubjectRegexp matches the whole subject.
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('^') && self.endsWith('$')",message="a regular expression begins with ^ and ends with $"
 	// +optional
 	SubjectRegexp string `json:"subjectRegexp,omitempty"`
 
 	// SourceRepository is the repository that the workflow ran for. It tells the
 	// callers of a shared workflow apart.
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="!self.matches('[*^$]')",message="this is compared as it is written, and looks like a pattern; write the field that ends in Regexp instead"
 	// +optional
 	SourceRepository string `json:"sourceRepository,omitempty"`
 	// SourceRepositoryRegexp matches the whole source repository.
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('^') && self.endsWith('$')",message="a regular expression begins with ^ and ends with $"
 	// +optional
 	SourceRepositoryRegexp string `json:"sourceRepositoryRegexp,omitempty"`
 
 	// SourceRef is the Git ref that the workflow ran for, such as refs/heads/main.
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="!self.matches('[*^$]')",message="this is compared as it is written, and looks like a pattern; write the field that ends in Regexp instead"
 	// +optional
 	SourceRef string `json:"sourceRef,omitempty"`
 	// SourceRefRegexp matches the whole source ref.
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('^') && self.endsWith('$')",message="a regular expression begins with ^ and ends with $"
 	// +optional
 	SourceRefRegexp string `json:"sourceRefRegexp,omitempty"`
 
 	// BuildTrigger is the event that started the workflow, such as push.
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	BuildTrigger string `json:"buildTrigger,omitempty"`
 
 	// RunnerEnvironment is where it ran, such as github-hosted.
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	RunnerEnvironment string `json:"runnerEnvironment,omitempty"`
@@ -232,6 +258,7 @@ type Attestation struct {
 	// PredicateType is the kind of statement, such as https://slsa.dev/provenance/v1.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self != 'https://sigstore.dev/cosign/sign/v1'",message="this predicate type is that of signatures; require.atLeast says how many of those are wanted"
 	PredicateType string `json:"predicateType"`
 
 	// Authorities are those whose statement counts; one of them is enough. An entry
@@ -246,7 +273,7 @@ type Attestation struct {
 	// MaxAge is how old a statement may be by a time that a log or a timestamp
 	// authority vouches for: 720h. A statement without such a time is too old.
 	// Empty: any age.
-	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s')",message="maxAge is more than 0s"
+	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s')",message="maxAge must be more than 0s"
 	// +optional
 	MaxAge *metav1.Duration `json:"maxAge,omitempty"`
 
@@ -289,6 +316,9 @@ type Condition struct {
 }
 
 // Mirror is another place where releases may be read.
+// +kubebuilder:validation:XValidation:rule="self.of != self.at && !self.at.startsWith(self.of + '/') && !self.of.startsWith(self.at + '/')",message="of and at must not overlap"
+// +kubebuilder:validation:XValidation:rule="!self.of.contains('*') && !self.at.contains('*')",message="of and at are HOST/PATH, not patterns: they stand for what is below them as well"
+// +kubebuilder:validation:XValidation:rule="!self.of.contains('://') && !self.at.contains('://')",message="of and at are HOST/PATH, without a scheme"
 type Mirror struct {
 	// Of is where they were published: HOST/PATH, a repository or what it begins with.
 	// +kubebuilder:validation:MinLength=1
@@ -333,12 +363,16 @@ type Require struct {
 type Source struct {
 	// Repositories are the Git URLs a release may come from; empty is any.
 	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=1024
 	// +optional
 	Repositories []string `json:"repositories,omitempty"`
 
 	// Refs are the Git refs a release may come from, such as refs/heads/main;
 	// empty is any.
 	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self.all(r, r.startsWith('refs/'))",message="a ref is a full Git ref, such as refs/heads/main"
 	// +optional
 	Refs []string `json:"refs,omitempty"`
 }

@@ -115,7 +115,7 @@ func TestParseTheRest(t *testing.T) {
 
 func TestAnchored(t *testing.T) {
 	for pattern, whole := range map[string]bool{
-		`^a$`: true, `^a.*b$`: true, `^(?:a|b)$`: true, `^(a|b)$`: true, `\Aa\z`: true,
+		`^a$`: true, `^a.*b$`: true, `^(?:a|b)$`: true, `^(a|b)$`: true, `\Aa\z`: false,
 		`a`: false, `^a`: false, `a$`: false, `^a|b$`: false, `^a$|^b$`: false, `^a\$`: false, `(?m)^a$`: false,
 		`^(?m)a$`: false, `^(?:a$|b)`: false, `(^a$)?`: false, `^`: false, ``: false, `^$`: false,
 	} {
