@@ -1,0 +1,76 @@
+package hostile
+
+import (
+	"strings"
+	"sync"
+	"testing"
+)
+
+// vector is a hostile release, and its benign twin, which differs in the hostile
+// bit only.
+type vector struct {
+	name string
+	// make publishes a release in w: the hostile one, or its twin.
+	make func(w *world, hostile bool)
+	// step, reason and text say how it is refused; no step: it is delivered, too.
+	step, reason, text string
+}
+
+// idle is the memory of a reader that reads nothing.
+var idle struct {
+	sync.Once
+	kib int
+}
+
+// runAll runs the vectors of a section, which are those that the list names.
+func runAll(t *testing.T, section string, vectors []vector) {
+	idle.Do(func() { idle.kib = run(t, "idle", job{}).Peak })
+	var names []string
+	for _, v := range vectors {
+		names = append(names, v.name)
+		t.Run(v.name, func(t *testing.T) {
+			t.Parallel()
+			v.test(t)
+		})
+	}
+	checkNames(t, section, names)
+}
+
+func (v vector) test(t *testing.T) {
+	for _, hostile := range []bool{false, true} {
+		w := newWorld(t)
+		v.make(w, hostile)
+		o := run(t, "read", w.job())
+		t.Logf("hostile %v: %d KiB over idle", hostile, o.Peak-idle.kib)
+		if over := o.Peak - idle.kib; over > overIdle {
+			t.Errorf("it took %d KiB more than an idle process, and %d are allowed", over, overIdle)
+		}
+		if strings.ContainsFunc(o.Message, func(r rune) bool { return r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 }) {
+			t.Errorf("the message holds what cannot be printed: %q", o.Message)
+		}
+		if len(o.Message) > 4096 {
+			t.Errorf("the message has %d bytes: %.300q", len(o.Message), o.Message)
+		}
+		if !hostile || v.step == "" {
+			if o.Step != "" || len(o.Objects) == 0 {
+				t.Errorf("hostile %v: refused at %s (%s): %s", hostile, o.Step, o.Reason, o.Message)
+			}
+			continue
+		}
+		if o.Step != v.step || o.Reason != v.reason || !strings.Contains(o.Message+"\n"+o.Details, v.text) {
+			t.Errorf("got %q %q %q %q, want %q %q %q", o.Step, o.Reason, o.Message, o.Details, v.step, v.reason, v.text)
+		}
+	}
+}
+
+// job is how a reader gets at the release.
+func (w *world) job() job {
+	return job{Host: w.s.Host, CA: w.s.CA, Repository: repository, Tag: "main", Policies: w.policies, Environment: "prod", Password: w.password}
+}
+
+func pick[T any](hostile bool, bad, benign T) T {
+	if hostile {
+		return bad
+	}
+	return benign
+}
