@@ -9,10 +9,17 @@ import (
 
 	"github.com/Masterminds/semver/v3"
 
+	"sealift.dev/api/v1alpha1"
 	"sealift.dev/artifact"
 	"sealift.dev/internal/git"
 	"sealift.dev/internal/giturl"
 )
+
+// place is where a commit is read, and how. All releases of one place are of one commit.
+type place struct {
+	dir, rev, ref, source, version string
+	submodules, pointers           bool
+}
 
 // commit is what a release is made of: the files, and what is said of them.
 type commit struct {
@@ -21,11 +28,30 @@ type commit struct {
 	derived   bool // the version is from epoch and sequence: nobody chose it
 }
 
-// read opens the commit, and finds what the release will state.
-func read(ctx context.Context, o Options) (commit, error) {
+// read opens the commit, and finds what the release will state. A commit is read once,
+// however many releases are made of it.
+func (b *batch) read(ctx context.Context, o Options) (commit, error) {
 	if err := o.check(); err != nil {
 		return commit{}, err
 	}
+	at := place{o.Dir, o.Rev, o.Ref, o.Source, o.Version, o.AllowSubmodules, o.AllowPointers}
+	c, known := b.commits[at]
+	if !known {
+		var err error
+		if c, err = readCommit(ctx, o); err != nil {
+			return commit{}, err
+		}
+		b.commits[at] = c
+	}
+	c.statement.Repository, c.statement.Epoch = o.To.String(), o.Epoch
+	if c.derived {
+		c.statement.Version = fmt.Sprintf("0.%d.%d", o.Epoch-1, c.statement.Sequence)
+	}
+	return c, nil
+}
+
+// readCommit finds all that does not depend on where the release goes.
+func readCommit(ctx context.Context, o Options) (commit, error) {
 	repository, err := git.Open(o.Dir)
 	if err != nil {
 		return commit{}, err
@@ -34,7 +60,7 @@ func read(ctx context.Context, o Options) (commit, error) {
 	if err != nil {
 		return commit{}, err
 	}
-	s := artifact.Statement{Created: c.Time, Repository: o.To.String(), Epoch: o.Epoch}
+	s := artifact.Statement{Created: c.Time}
 	if s.Ref, err = findRef(ctx, o, repository, c); err != nil {
 		return commit{}, err
 	}
@@ -46,16 +72,18 @@ func read(ctx context.Context, o Options) (commit, error) {
 	if err != nil {
 		return commit{}, err
 	}
-	if s.Version = version; !chosen {
-		s.Version = fmt.Sprintf("0.%d.%d", s.Epoch-1, s.Sequence)
-	}
+	s.Version = version
 	if s.Source = giturl.Normalize(o.Source); s.Source == "" {
 		if s.Source, err = repository.Source(); err != nil {
 			return commit{}, err
 		}
 	}
 	tree, err := c.Tree()
-	return commit{tree: tree, statement: s, derived: !chosen}, err
+	if err != nil {
+		return commit{}, err
+	}
+	tree.SkipSubmodules, tree.KeepPointers = o.AllowSubmodules, o.AllowPointers
+	return commit{tree: tree, statement: s, derived: !chosen}, nil
 }
 
 func (o Options) check() error {
@@ -73,15 +101,27 @@ func (o Options) check() error {
 		if err := artifact.CheckEnvironment(name); err != nil {
 			return err
 		}
-		if e.Folder == "" && e.Helm == nil {
-			return fmt.Errorf("the environment %s has no folder; hint: NAME=FOLDER", name)
+		if err := checkSource(e); err != nil {
+			return fmt.Errorf("the environment %s %w", name, err)
 		}
 	}
 	return nil
 }
 
-// findRef is the ref that the commit is published under. Where the repository has
-// it, the commit must lie on its own line: the sequence counts along that.
+func checkSource(e v1alpha1.Environment) error {
+	switch {
+	case e.Folder == "" && e.Helm == nil:
+		return errors.New("has no folder; hint: NAME=FOLDER")
+	case e.Folder != "" && e.Helm != nil:
+		return errors.New("has both a folder and a chart; hint: make two environments of it")
+	case e.Helm != nil && e.Helm.Chart == "":
+		return errors.New("has no chart; hint: helm: {chart: FOLDER}")
+	}
+	return nil
+}
+
+// findRef is the ref that the commit is published under. The commit must lie on its
+// own line: the sequence counts along that.
 func findRef(ctx context.Context, o Options, repository *git.Repository, c *git.Commit) (string, error) {
 	ref := o.Ref
 	if ref == "" {
@@ -97,17 +137,30 @@ func findRef(ctx context.Context, o Options, repository *git.Repository, c *git.
 	if !refPattern.MatchString(ref) {
 		return "", fmt.Errorf("%q is not a Git ref in full; hint: write refs/heads/BRANCH", ref)
 	}
-	if !repository.HasRef(ref) {
-		return ref, nil
+	return ref, checkReachable(ctx, ref, repository, c)
+}
+
+// checkReachable wants the commit on the ref's own line, in the clone's branch or in
+// what it last fetched of origin's.
+func checkReachable(ctx context.Context, ref string, repository *git.Repository, c *git.Commit) error {
+	names := []string{ref}
+	if branch, ok := strings.CutPrefix(ref, "refs/heads/"); ok {
+		names = append(names, "refs/remotes/origin/"+branch)
 	}
-	in, err := c.IsIn(ctx, ref)
-	if err != nil {
-		return "", err
+	known := false
+	for _, name := range names {
+		if !repository.HasRef(name) {
+			continue
+		}
+		known = true
+		if in, err := c.IsIn(ctx, name); err != nil || in {
+			return err
+		}
 	}
-	if !in {
-		return "", fmt.Errorf("the commit %s is not one of %s itself, counted along first parents; hint: publish the merge, or name another --ref", c.Hash, ref)
+	if !known {
+		return fmt.Errorf("the clone has no %s, so that nobody can tell whether the commit %s is one of it; hint: git fetch origin +%s:%s", ref, c.Hash, ref, names[len(names)-1])
 	}
-	return ref, nil
+	return fmt.Errorf("the commit %s is not one of %s itself, counted along first parents; hint: publish the merge, or name another --ref", c.Hash, ref)
 }
 
 var refPattern = regexp.MustCompile(`^refs/(heads|tags)/[^\x00-\x20\x7f~^:?*@\[\\]+$`)

@@ -20,13 +20,21 @@ func TestRefuses(t *testing.T) {
 		change func(w *changed)
 		want   string
 	}{
-		"no repository":       {func(w *changed) { w.o.Dir = t.TempDir() }, "no Git repository is there or above it"},
-		"unknown revision":    {func(w *changed) { w.o.Rev = "nothing" }, `has no commit "nothing"`},
-		"detached":            {func(w *changed) { w.git("checkout", "-q", "--detach") }, "hint: name it with --ref"},
-		"a tag":               {func(w *changed) { w.git("tag", "x"); w.o.Rev = "x" }, "hint: name it with --ref"},
-		"short ref":           {func(w *changed) { w.o.Ref = "main" }, "hint: write refs/heads/BRANCH"},
-		"odd ref":             {func(w *changed) { w.o.Ref = "refs/heads/a b" }, "hint: write refs/heads/BRANCH"},
-		"another branch":      {func(w *changed) { w.git("branch", "side"); w.commit(); w.o.Ref = "refs/heads/side" }, "is not one of refs/heads/side itself"},
+		"no repository":    {func(w *changed) { w.o.Dir = t.TempDir() }, "no Git repository is there or above it"},
+		"unknown revision": {func(w *changed) { w.o.Rev = "nothing" }, `has no commit "nothing"`},
+		"detached":         {func(w *changed) { w.git("checkout", "-q", "--detach") }, "hint: name it with --ref"},
+		"a tag":            {func(w *changed) { w.git("tag", "x"); w.o.Rev = "x" }, "hint: name it with --ref"},
+		"short ref":        {func(w *changed) { w.o.Ref = "main" }, "hint: write refs/heads/BRANCH"},
+		"odd ref":          {func(w *changed) { w.o.Ref = "refs/heads/a b" }, "hint: write refs/heads/BRANCH"},
+		"another branch":   {func(w *changed) { w.git("branch", "side"); w.commit(); w.o.Ref = "refs/heads/side" }, "is not one of refs/heads/side itself"},
+		"branch of origin": {func(w *changed) {
+			w.git("update-ref", "refs/remotes/origin/side", "HEAD")
+			w.commit()
+			w.o.Ref = "refs/heads/side"
+		}, "is not one of refs/heads/side itself"},
+		"unknown branch":      {func(w *changed) { w.o.Ref = "refs/heads/none" }, "hint: git fetch origin +refs/heads/none:refs/remotes/origin/none"},
+		"unknown tag":         {func(w *changed) { w.o.Ref = "refs/tags/none" }, "hint: git fetch origin +refs/tags/none:refs/tags/none"},
+		"another's branch":    {func(w *changed) { w.git("update-ref", "refs/remotes/fork/x", "HEAD"); w.o.Ref = "refs/heads/x" }, "the clone has no refs/heads/x"},
 		"nowhere":             {func(w *changed) { w.o.To = artifact.Repository{} }, "hint: --to"},
 		"no environment":      {func(w *changed) { w.o.Environments = nil }, "hint: --environment"},
 		"environment's name":  {func(w *changed) { w.o.Environments["../x"] = folder("prod") }, `"../x" is not a name`},
@@ -90,12 +98,21 @@ func TestAccepts(t *testing.T) {
 		change func(w *world, o *publisher.Options)
 		tags   string
 	}{
-		"a branch":         {func(w *world, o *publisher.Options) { w.git("checkout", "-q", "-b", "x"); o.Rev = "main" }, "0.0.1 main"},
-		"a slash":          {func(w *world, _ *publisher.Options) { w.git("checkout", "-q", "-b", "a/b#c") }, "0.0.1 a-b-c"},
-		"a channel":        {func(_ *world, o *publisher.Options) { o.Channel = "stable" }, "0.0.1 stable"},
-		"detached":         {func(w *world, o *publisher.Options) { w.git("checkout", "-q", "--detach"); o.Ref = "refs/heads/main" }, "0.0.1 main"},
-		"branch elsewhere": {func(_ *world, o *publisher.Options) { o.Ref = "refs/heads/release" }, "0.0.1 release"},
-		"no remote":        {func(w *world, _ *publisher.Options) { w.git("remote", "remove", "origin") }, "0.0.1 main"},
+		"a branch":  {func(w *world, o *publisher.Options) { w.git("checkout", "-q", "-b", "x"); o.Rev = "main" }, "0.0.1 main"},
+		"a slash":   {func(w *world, _ *publisher.Options) { w.git("checkout", "-q", "-b", "a/b#c") }, "0.0.1 a-b-c"},
+		"a channel": {func(_ *world, o *publisher.Options) { o.Channel = "stable" }, "0.0.1 stable"},
+		"detached":  {func(w *world, o *publisher.Options) { w.git("checkout", "-q", "--detach"); o.Ref = "refs/heads/main" }, "0.0.1 main"},
+		"branch of origin": {func(w *world, o *publisher.Options) {
+			w.git("update-ref", "refs/remotes/origin/release", "HEAD")
+			o.Ref = "refs/heads/release"
+		}, "0.0.1 release"},
+		"branch of origin, ahead of ours": {func(w *world, o *publisher.Options) {
+			w.git("branch", "release")
+			w.commit("prod/b.yaml", configMap2)
+			w.git("update-ref", "refs/remotes/origin/release", "HEAD")
+			o.Ref = "refs/heads/release"
+		}, "0.0.2 release"},
+		"no remote": {func(w *world, _ *publisher.Options) { w.git("remote", "remove", "origin") }, "0.0.1 main"},
 		"secret allowed": {func(w *world, o *publisher.Options) {
 			w.commit("prod/b.yaml", secret("stringData: {a: b}"))
 			o.AllowSecrets = true

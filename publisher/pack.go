@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -8,25 +9,83 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"sealift.dev/api/v1alpha1"
 	"sealift.dev/artifact"
 	"sealift.dev/internal/objects"
 	"sealift.dev/internal/render"
 )
 
-// pack renders every environment of a commit, and packs them.
-func pack(o Options, c commit) (*artifact.Package, error) {
-	environments := map[string][]*unstructured.Unstructured{}
+// rendered is the objects of each environment.
+type rendered struct {
+	objects map[string][]*unstructured.Unstructured
+	charts  map[string]string // those from a registry, HOST/PATH@DIGEST
+}
+
+func (r rendered) names() []string { return slices.Sorted(maps.Keys(r.objects)) }
+
+// renderAll renders every environment. It must not be called twice at once.
+func renderAll(ctx context.Context, o Options, tree render.Tree) (rendered, error) {
+	r := rendered{objects: map[string][]*unstructured.Unstructured{}, charts: map[string]string{}}
 	for _, name := range slices.Sorted(maps.Keys(o.Environments)) {
-		objs, err := render.Folder(c.tree, o.Environments[name].Folder)
+		if err := ctx.Err(); err != nil {
+			return rendered{}, err
+		}
+		objs, err := r.render(ctx, o, tree, name)
+		if err == nil && !o.AllowSecrets {
+			err = checkSecrets(objs)
+		}
 		if err != nil {
-			return nil, fmt.Errorf("rendering the environment %s: %w", name, err)
+			return rendered{}, fmt.Errorf("rendering the environment %s: %w", name, err)
 		}
-		if err := checkSecrets(objs); err != nil && !o.AllowSecrets {
-			return nil, fmt.Errorf("rendering the environment %s: %w", name, err)
-		}
-		environments[name] = objs
+		r.objects[name] = objs
 	}
-	return artifact.Pack(c.statement, environments)
+	return r, nil
+}
+
+func (r rendered) render(ctx context.Context, o Options, tree render.Tree, name string) ([]*unstructured.Unstructured, error) {
+	e := o.Environments[name]
+	if e.Helm == nil {
+		return render.Folder(tree, e.Folder)
+	}
+	return r.chart(ctx, o, tree, name, *e.Helm)
+}
+
+func (r rendered) chart(ctx context.Context, o Options, tree render.Tree, name string, h v1alpha1.Helm) ([]*unstructured.Unstructured, error) {
+	c := render.Chart{
+		Files: tree, Folder: h.Chart,
+		Release: h.Release, Namespace: h.Namespace,
+		ValuesFrom: tree, Values: h.Values, Set: h.Set,
+		SkipCRDs: h.IncludeCRDs != nil && !*h.IncludeCRDs, NoHooks: h.NoHooks,
+		KubeVersion: h.KubeVersion, APIVersions: h.APIVersions,
+	}
+	if c.Release == "" {
+		c.Release = name
+	}
+	if strings.HasPrefix(h.Chart, artifact.Scheme) {
+		ref, files, err := fetchChart(ctx, o.Registry, h.Chart)
+		if err != nil {
+			return nil, err
+		}
+		c.Files, c.Folder = render.Memory(files), folderOf(files)
+		r.charts[name] = ref.String()
+	}
+	return c.Render(ctx)
+}
+
+// pack gives the images of a draft their digests, and packs it.
+func (b *batch) pack(ctx context.Context, d draft) (*artifact.Package, error) {
+	facts := artifact.Facts{Charts: d.rendered.charts}
+	if d.o.Images != nil {
+		d.o.Progress("resolving images")
+		before, err := d.pinnedBefore(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if facts.Images, err = b.pins.pin(ctx, d.o, d.rendered, before); err != nil {
+			return nil, err
+		}
+	}
+	return artifact.PackWith(d.statement, d.rendered.objects, facts)
 }
 
 // lastApplied is where kubectl apply keeps the object as it was applied, so that a

@@ -14,7 +14,7 @@ import (
 )
 
 // maxReleases is how many releases one sealift.yaml may list.
-const maxReleases = 100
+const maxReleases = 1000
 
 // Plan completes o from sealift.yaml in the commit: one Options for each release to
 // be published, in the file's order. What o says goes before the file: with To, the
@@ -42,9 +42,14 @@ func Plan(o Options) ([]Options, error) {
 	if o.To != (artifact.Repository{}) && len(o.Environments) > 0 {
 		return []Options{o}, nil
 	}
-	entries, err := readEntries(c)
+	entries, paths, err := readEntries(c)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s of %s: %w", v1alpha1.ConfigFile, c.Hash, err)
+	}
+	o.config, o.ImagePaths = v1alpha1.ConfigFile, append(paths, o.ImagePaths...)
+	if o.SkipIfUnchanged == nil {
+		several := len(entries) > 1
+		o.SkipIfUnchanged = &several
 	}
 	return choose(o, entries)
 }
@@ -68,7 +73,6 @@ func choose(o Options, entries []entry) ([]Options, error) {
 		if len(one.Environments) == 0 {
 			one.Environments = e.environments
 		}
-		one.config = v1alpha1.ConfigFile
 		chosen = append(chosen, one)
 	}
 	switch {
@@ -80,31 +84,59 @@ func choose(o Options, entries []entry) ([]Options, error) {
 	return chosen, nil
 }
 
-func readEntries(c *git.Commit) ([]entry, error) {
+func readEntries(c *git.Commit) ([]entry, []objects.ImagePath, error) {
 	tree, err := c.Tree()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	data, err := tree.ReadFile(v1alpha1.ConfigFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errors.New("there is none; hint: commit one with a publish: part, or name --to and --environment")
+		return nil, nil, errors.New("there is none; hint: commit one with a publish: part, or name --to and --environment")
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	config, err := parseConfig(data)
+	if err != nil {
+		return nil, nil, err
+	}
+	entries, err := checkConfig(config)
+	if err != nil {
+		return nil, nil, err
+	}
+	paths, err := imagePaths(config)
+	return entries, paths, err
+}
+
+func parseConfig(data []byte) (config v1alpha1.Config, err error) {
 	// Read within the limits of objects first; the error has its line, too.
 	documents, err := objects.Documents(objects.File{Path: v1alpha1.ConfigFile, Data: data}, objects.DefaultLimits())
 	if err != nil {
-		return nil, err
+		return config, err
 	}
 	if len(documents) != 1 {
-		return nil, fmt.Errorf("it holds %d YAML documents, and one is wanted", len(documents))
+		return config, fmt.Errorf("it holds %d YAML documents, and one is wanted", len(documents))
 	}
-	var config v1alpha1.Config
-	if err := yaml.UnmarshalStrict(documents[0].JSON, &config); err != nil {
-		return nil, err
+	return config, yaml.UnmarshalStrict(documents[0].JSON, &config)
+}
+
+func imagePaths(config v1alpha1.Config) ([]objects.ImagePath, error) {
+	var paths []objects.ImagePath
+	for i, p := range config.ImagePaths {
+		if p.APIVersion == "" || p.Kind == "" || len(p.Paths) == 0 {
+			return nil, fmt.Errorf("imagePaths[%d]: apiVersion, kind and paths are wanted", i)
+		}
+		path := objects.ImagePath{APIVersion: p.APIVersion, Kind: p.Kind}
+		for j, written := range p.Paths {
+			field, err := objects.ParseField(written)
+			if err != nil {
+				return nil, fmt.Errorf("imagePaths[%d].paths[%d]: %w", i, j, err)
+			}
+			path.Fields = append(path.Fields, field)
+		}
+		paths = append(paths, path)
 	}
-	return checkConfig(config)
+	return paths, nil
 }
 
 func checkConfig(config v1alpha1.Config) ([]entry, error) {

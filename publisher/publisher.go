@@ -3,17 +3,21 @@ package publisher
 
 import (
 	"context"
-	"fmt"
 	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"sealift.dev/api/v1alpha1"
 	"sealift.dev/artifact"
+	"sealift.dev/internal/objects"
 )
 
-// Registry is where releases go.
+// Registry is where releases go, and where charts come from.
 type Registry interface {
 	Resolve(ctx context.Context, repository artifact.Repository, tag string) (artifact.Ref, error)
+	Tags(ctx context.Context, repository artifact.Repository, limit int) ([]string, error)
 	Manifest(ctx context.Context, ref artifact.Ref) (artifact.Manifest, error)
+	Blob(ctx context.Context, repository artifact.Repository, desc ocispec.Descriptor, limit int64) ([]byte, error)
 	Push(ctx context.Context, repository artifact.Repository, p *artifact.Package) (ref artifact.Ref, pushed bool, err error)
 	Tag(ctx context.Context, ref artifact.Ref, tag string) error
 }
@@ -51,12 +55,16 @@ type Attester interface {
 }
 
 // Options say what to publish, and where. Registry, Signer, Verifier, To and
-// Environments are needed; Plan takes the last two from sealift.yaml.
+// Environments are needed; Plan takes the last two from sealift.yaml. In a batch, all
+// but Signer may be called by several goroutines at once, and Signer, too, for
+// different releases.
 type Options struct {
-	Registry Registry
-	Signer   Signer
-	Verifier Verifier
-	Attester Attester // nil: no attestations
+	Registry      Registry
+	Signer        Signer
+	Verifier      Verifier
+	Attester      Attester      // nil: no attestations
+	Images        Images        // nil: images stay as they are written
+	ImageVerifier ImageVerifier // nil: whoever signed them
 
 	Dir          string              // the Git repository or a folder in it; empty: the current folder
 	Rev          string              // the commit; empty: HEAD
@@ -64,17 +72,38 @@ type Options struct {
 	Source       string              // the Git URL that the release states; empty: the remote origin's; credentials are stripped
 	To           artifact.Repository // where to
 	Environments map[string]v1alpha1.Environment
-	Version      string            // a semantic version; empty: the highest tag of the commit, or else 0.EPOCH-1.SEQUENCE
-	Channel      string            // the tag that moves; empty: the last part of Ref
-	Epoch        int64             // 0: 1; to be raised when history was rewritten
-	AllowSecrets bool              // publish Secrets that are not encrypted
-	Progress     func(step string) // told before each step; nil: nobody
+	ImagePaths   []objects.ImagePath // where objects beside the built-in workloads name images
+	Version      string              // a semantic version; empty: the highest tag of the commit, or else 0.EPOCH-1.SEQUENCE
+	Channel      string              // the tag that moves; empty: the last part of Ref
+	Epoch        int64               // 0: 1; to be raised when history was rewritten
+
+	AllowSecrets    bool // publish Secrets that are not encrypted
+	AllowSubmodules bool // leave out the files of submodules
+	AllowPointers   bool // take pointers of Git LFS for the files themselves
+
+	// SkipIfUnchanged makes no release where the channel's has the same content, is
+	// ours, and nobody chose a version. nil: false; Plan makes it true where
+	// sealift.yaml lists several releases.
+	SkipIfUnchanged *bool
+	Progress        func(step string) // told before each step; nil: nobody
 
 	config string // the file that Plan read; empty: none
 }
 
-// Result is what was published.
+// States of a Result.
+const (
+	Published = "published" // something was written
+	Unchanged = "unchanged" // release, signatures, attestations and tags were there already
+	Skipped   = "skipped"   // the channel's release, of another commit, has the same content
+	Failed    = "failed"
+)
+
+// Result is what was published. If the State is Skipped, it describes the release at
+// the channel; if it is Failed, only Repository and Error are set.
 type Result struct {
+	State        string                 `json:"state"`
+	Repository   string                 `json:"repository"` // HOST/PATH
+	Error        string                 `json:"error,omitempty"`
 	Reference    string                 `json:"reference"` // HOST/PATH@DIGEST
 	Digest       string                 `json:"digest"`
 	Tags         []string               `json:"tags"` // those that lead to this release now
@@ -84,7 +113,7 @@ type Result struct {
 	Sequence     int64                  `json:"sequence"`
 	Environments []artifact.Environment `json:"environments"`
 	Images       []artifact.Image       `json:"images"`
-	// Unchanged says that release, signature and tags were there already.
+	// Unchanged says that nothing was written.
 	Unchanged bool `json:"unchanged"`
 	// Superseded is the newer release of ours that the channel stays at; empty: none.
 	Superseded string `json:"superseded,omitempty"`
@@ -114,47 +143,12 @@ type Build struct {
 // finishes what was left.
 func Publish(ctx context.Context, o Options) (Result, error) {
 	o = o.withDefaults()
-	build := Build{Config: o.config, Sources: o.Environments, Started: time.Now()}
-	o.Progress("reading the commit")
-	commit, err := read(ctx, o)
+	b := newBatch()
+	d, err := b.draft(ctx, o)
 	if err != nil {
 		return Result{}, err
 	}
-	o.Progress(fmt.Sprintf("rendering %d environments of %s", len(o.Environments), commit.statement.Revision))
-	release, err := pack(o, commit)
-	if err != nil {
-		return Result{}, err
-	}
-	build.Statement, build.Contents = commit.statement, release.Contents
-	t := tagger{o: o, commit: commit, ref: o.To.At(release.Digest())}
-	if _, err := t.plan(ctx); err != nil {
-		return Result{}, err
-	}
-	o.Progress("pushing " + t.ref.String())
-	_, pushed, err := o.Registry.Push(ctx, o.To, release)
-	if err != nil {
-		return Result{}, err
-	}
-	signed, err := sign(ctx, o, t.ref, pushed)
-	if err != nil {
-		return Result{}, err
-	}
-	attested, err := attest(ctx, o, t.ref, build)
-	if err != nil {
-		return Result{}, err
-	}
-	tags, err := t.move(ctx)
-	if err != nil {
-		return Result{}, err
-	}
-	if tags.versionTaken != "" {
-		o.Progress(fmt.Sprintf("the tag %s is another ref's release; going without it", commit.statement.Version))
-	}
-	result := describe(commit.statement, t.ref, release)
-	result.Tags = tags.there
-	result.Superseded, result.SupersededEpoch, result.VersionTaken = tags.superseded, tags.epoch, tags.versionTaken
-	result.Unchanged = !pushed && !signed && !attested && !tags.moved
-	return result, nil
+	return b.publish(ctx, d)
 }
 
 func (o Options) withDefaults() Options {
@@ -171,45 +165,4 @@ func (o Options) withDefaults() Options {
 		o.Progress = func(string) {}
 	}
 	return o
-}
-
-// sign signs the release and reads the signature back. Signed is false where it
-// was there already.
-func sign(ctx context.Context, o Options, ref artifact.Ref, pushed bool) (signed bool, err error) {
-	before := !pushed && o.Verifier.Verify(ctx, ref) == nil
-	o.Progress("signing " + ref.String())
-	wrote, err := o.Signer.Sign(ctx, ref)
-	if err != nil {
-		return false, err
-	}
-	if before && !wrote {
-		return false, nil
-	}
-	o.Progress("verifying the signature")
-	if err := o.Verifier.Verify(ctx, ref); err != nil {
-		return false, fmt.Errorf("verifying what was just signed: %w", err)
-	}
-	return true, nil
-}
-
-// attest is done before any tag moves: whoever follows one finds what a policy may ask for.
-func attest(ctx context.Context, o Options, ref artifact.Ref, b Build) (wrote bool, err error) {
-	if o.Attester == nil {
-		return false, nil
-	}
-	o.Progress("attesting " + ref.String())
-	return o.Attester.Attest(ctx, ref, b)
-}
-
-func describe(s artifact.Statement, ref artifact.Ref, release *artifact.Package) Result {
-	return Result{
-		Reference:    ref.String(),
-		Digest:       ref.Digest.String(),
-		Version:      s.Version,
-		Revision:     s.Revision,
-		Epoch:        s.Epoch,
-		Sequence:     s.Sequence,
-		Environments: release.Contents.Environments,
-		Images:       release.Contents.Images,
-	}
 }

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/Masterminds/semver/v3"
+
 	"sealift.dev/artifact"
 )
 
@@ -93,7 +95,7 @@ func (t tagger) conflict(ctx context.Context, at artifact.Ref, other artifact.St
 		}
 	}
 	if len(differ) == 0 {
-		differ = append(differ, "only the content differs, by its environments or by the build of sealift")
+		differ = append(differ, "only the content differs, by its environments, by the images that tags lead to, or by the build of sealift")
 	}
 	return fmt.Errorf("it is of the same commit; %s; hint: publish it in the same way again, or choose another --version", strings.Join(differ, "; "))
 }
@@ -190,9 +192,8 @@ const maxMoves = 10
 // move moves the tags, the channel last. After each move it reads again where they
 // are, because others publish, too, and registries have no comparing write: of two
 // publishers, the one with the higher sequence puts back the channel that the other
-// took. What remains is an older one that reads the channel, then is overtaken by all
-// of a newer one's publishing, and only then writes; the channel stays behind until
-// the next publishing, and whoever follows it keeps the newer release.
+// took. An older one that reads the channel, is overtaken by all of a newer one's
+// publishing, and only then writes, finds the newer's version and gives way.
 func (t tagger) move(ctx context.Context) (tags, error) {
 	moved := false
 	for range maxMoves {
@@ -211,8 +212,61 @@ func (t tagger) move(ctx context.Context) (tags, error) {
 			return tags{}, err
 		}
 		moved = true
+		if channel, err := t.channel(); err == nil && tag == channel {
+			t.giveWay(ctx, channel)
+		}
 	}
 	return tags{}, fmt.Errorf("moving the tags of %s: others moved them back %d times; hint: publish one after the other", t.ref, maxMoves)
+}
+
+// maxTags bounds the list of a repository's tags, and maxRivals how many of them are
+// asked what they are.
+const (
+	maxTags   = 100_000
+	maxRivals = 16
+)
+
+// giveWay hands the channel, which t has just moved, to a newer release of ours that
+// was there for a moment: its version is tagged before the channel is moved, so it is
+// among the tags. What cannot be found out is left as it is: the newer publisher
+// looks at the channel, too.
+func (t tagger) giveWay(ctx context.Context, channel string) {
+	names, err := t.o.Registry.Tags(ctx, t.o.To, maxTags)
+	if err != nil {
+		return
+	}
+	for _, tag := range t.rivals(names) {
+		at, err := t.find(ctx, tag)
+		if err != nil || at == (artifact.Ref{}) {
+			continue
+		}
+		other, err := t.statementOf(ctx, at)
+		if err != nil || other.Ref != t.statement.Ref {
+			continue
+		}
+		if newer, err := t.isNewer(ctx, at); err == nil && newer != (artifact.Statement{}) {
+			_ = t.o.Registry.Tag(ctx, at, channel)
+			return
+		}
+	}
+}
+
+// rivals are the tags of the versions right above ours, the highest first.
+func (t tagger) rivals(names []string) []string {
+	ours, err := parseVersion(t.statement.Version)
+	if err != nil {
+		return nil
+	}
+	above := map[string]*semver.Version{}
+	for _, name := range names {
+		if v, err := parseVersion(name); err == nil && v.GreaterThan(ours) {
+			above[name] = v
+		}
+	}
+	sorted := slices.SortedFunc(maps.Keys(above), func(a, b string) int { return above[a].Compare(above[b]) })
+	sorted = sorted[:min(len(sorted), maxRivals)]
+	slices.Reverse(sorted)
+	return sorted
 }
 
 var (

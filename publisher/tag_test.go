@@ -64,7 +64,10 @@ func TestTakenVersion(t *testing.T) {
 	}{
 		"source": {func(_ *world, o *publisher.Options) { o.Source = "https://git.example.com/fork" },
 			`org.opencontainers.image.source is "https://git.example.com/acme/deploy" there, and "https://git.example.com/fork" here`, false},
-		"ref": {func(w *world, o *publisher.Options) { o.Ref, o.Version = "refs/heads/release", "0.0.2" },
+		"ref": {func(w *world, o *publisher.Options) {
+			w.git("branch", "release")
+			o.Ref, o.Version = "refs/heads/release", "0.0.2"
+		},
 			`dev.sealift.ref is "refs/heads/main" there, and "refs/heads/release" here`, false},
 		"content": {func(_ *world, o *publisher.Options) {
 			o.Environments = map[string]v1alpha1.Environment{"dev": folder("prod")}

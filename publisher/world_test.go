@@ -182,6 +182,8 @@ func folder(path string) v1alpha1.Environment { return v1alpha1.Environment{Fold
 
 const configMap = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
 
+const configMap2 = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b}\n"
+
 const deployment = `apiVersion: apps/v1
 kind: Deployment
 metadata: {name: shop}

@@ -130,7 +130,8 @@ func (w *world) publish(files map[string]string, more ...string) published {
 
 func (w *world) publishHead(key keys.Pair, more ...string) published {
 	w.t.Helper()
-	args := []string{"publish", "--to", w.repository(), "--key", key.Private, "--environment", "prod=deploy", "--plain-http", "-o", "json"}
+	// The images are in no registry.
+	args := []string{"publish", "--to", w.repository(), "--key", key.Private, "--environment", "prod=deploy", "--no-pin", "--plain-http", "-o", "json"}
 	out, problem, err := w.sealift(append(args, more...)...)
 	if err != nil {
 		w.t.Fatalf("publishing: %v: %s", err, problem)

@@ -16,6 +16,8 @@ type Config struct {
 
 	// Publish lists the releases that this repository makes.
 	Publish []Publish `json:"publish,omitempty"`
+	// ImagePaths says where objects beside the built-in workloads name images.
+	ImagePaths []ImagePath `json:"imagePaths,omitempty"`
 	// Automate says which images are kept up to date in this repository.
 	Automate *Automate `json:"automate,omitempty"`
 }
@@ -27,6 +29,16 @@ type Publish struct {
 	To string `json:"to"`
 	// Environments maps the name of an environment to what it is rendered from.
 	Environments map[string]Environment `json:"environments"`
+}
+
+// ImagePath says where objects of one kind name container images.
+// +kubebuilder:object:generate=false
+type ImagePath struct {
+	// APIVersion is GROUP/VERSION, or GROUP alone for all its versions.
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	// Paths lead to strings: spec.image, spec.containers[*].image.
+	Paths []string `json:"paths"`
 }
 
 // Environment is what an environment is rendered from: a folder or a Helm chart. In

@@ -1,6 +1,7 @@
 package git
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -26,6 +27,9 @@ const (
 // Tree reads the files of a commit, each when it is asked for. It is for one
 // goroutine.
 type Tree struct {
+	SkipSubmodules bool // Walk leaves them out; otherwise they are errors
+	KeepPointers   bool // pointers of Git LFS are files like others; otherwise they are errors
+
 	commit  *Commit
 	folders map[string]*object.Tree // those that were read, by path
 }
@@ -70,8 +74,14 @@ func (t *Tree) ReadFile(name string) ([]byte, error) {
 	if err != nil {
 		return nil, t.unreadable(name, err)
 	}
+	if !t.KeepPointers && bytes.HasPrefix(data, []byte(pointer)) {
+		return nil, fmt.Errorf("%q is a pointer of Git LFS, and its content is not in the commit; hint: git lfs migrate export, or keep the pointer with --allow-lfs-pointers", name)
+	}
 	return data, nil
 }
+
+// pointer is how what Git LFS commits in place of a file begins.
+const pointer = "version https://git-lfs.github.com/spec/v1\n"
 
 // Walk lists the files below a folder, "." for all, in Git's order. It fails with
 // fs.ErrNotExist where there is no folder. Symbolic links and submodules are
@@ -100,6 +110,9 @@ func (w *walker) walk(folder string) error {
 		}
 		if path.Base(name) != entry.Name {
 			return fmt.Errorf("%q holds a file with the name %q", folder, entry.Name)
+		}
+		if entry.Mode == filemode.Submodule && w.tree.SkipSubmodules {
+			continue
 		}
 		if err := checkEntry(name, entry.Mode); err != nil {
 			return err
@@ -161,7 +174,7 @@ func checkEntry(name string, mode filemode.FileMode) error {
 	case filemode.Symlink:
 		return fmt.Errorf("%q is a symbolic link, which is not followed; hint: replace it by a copy", name)
 	case filemode.Submodule:
-		return fmt.Errorf("%q is a submodule, whose files are not in this repository; hint: copy them", name)
+		return fmt.Errorf("%q is a submodule, whose files are not in this repository; hint: copy them, or leave it out with --allow-submodules", name)
 	}
 	return fmt.Errorf("%q has the unknown mode %o", name, uint32(mode))
 }

@@ -67,18 +67,18 @@ func entries(k types.Kustomization) []entry {
 	return all
 }
 
-// text is YAML or JSON that a kustomization holds as a string.
-type text struct {
+// inlined is YAML or JSON that a kustomization holds as a string.
+type inlined struct {
 	field   string
 	content string
 }
 
 // texts lists every patch that is written in k itself. The limits that k was read
 // within saw no more of them than strings.
-func texts(k types.Kustomization) []text {
-	var all []text
+func texts(k types.Kustomization) []inlined {
+	var all []inlined
 	add := func(field string, i int, content string) {
-		all = append(all, text{field: fmt.Sprintf(field, i), content: content})
+		all = append(all, inlined{field: fmt.Sprintf(field, i), content: content})
 	}
 	for i, p := range k.Patches {
 		add("patches[%d].patch", i, p.Patch)

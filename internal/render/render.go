@@ -15,6 +15,10 @@ import (
 	"sealift.dev/internal/objects"
 )
 
+// ErrRunaway is under the error about a rendering that did not end in time, or took
+// too much memory. It cannot be interrupted, so the process should end soon.
+var ErrRunaway = errors.New("rendering does not end")
+
 // Tree is the files to render from. Paths are relative, with slashes.
 type Tree interface {
 	// ReadFile fails with fs.ErrNotExist where there is no file, also for a folder.
@@ -23,6 +27,9 @@ type Tree interface {
 	// with fs.ErrNotExist where there is no folder.
 	Walk(folder string) ([]string, error)
 }
+
+// Memory is a Tree of files that are read already.
+func Memory(files []objects.File) Tree { return newMemory(files) }
 
 // Render is Folder for files in memory.
 func Render(files []objects.File, folder string) ([]*unstructured.Unstructured, error) {
@@ -113,7 +120,8 @@ type reader struct {
 	total  int64
 }
 
-// read counts every reading of a file: kustomize reads it as often, too.
+// read counts every reading of a file: kustomize reads it as often, too. A merge
+// conflict in it is an error.
 func (r *reader) read(p string) ([]byte, error) {
 	data, err := r.tree.ReadFile(p)
 	if err != nil {
@@ -122,5 +130,5 @@ func (r *reader) read(p string) ([]byte, error) {
 	if r.total += int64(len(data)); r.total > r.limits.Total {
 		return nil, fmt.Errorf("%q: rendering reads more than %d bytes: %w", p, r.limits.Total, objects.ErrLimit)
 	}
-	return data, nil
+	return data, checkConflict(p, data)
 }

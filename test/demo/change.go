@@ -111,11 +111,16 @@ func (p *player) delivered(ctx context.Context, digest string) error {
 	return err
 }
 
-// running asserts which image the Deployment runs, and that all replicas are available.
+// running asserts which image the Deployment runs, with its digest, and that all
+// replicas are available.
 func (p *player) running(ctx context.Context, tag string, replicas int) error {
-	want := fmt.Sprintf("%s/apps/shop:%s %d", p.host(), tag, replicas)
+	digest, err := p.imageDigest(tag)
+	if err != nil {
+		return err
+	}
+	want := fmt.Sprintf("%s/apps/shop:%s@%s %d", p.host(), tag, digest, replicas)
 	var got string
-	err := eventually(ctx, "the deployment", func() (bool, error) {
+	err = eventually(ctx, "the deployment", func() (bool, error) {
 		var err error
 		got, err = p.quiet(ctx, "kubectl", "get", "deployment", "shop", "-n", "shop", "-o",
 			"jsonpath={.spec.template.spec.containers[0].image} {.status.availableReplicas}")
@@ -124,7 +129,7 @@ func (p *player) running(ctx context.Context, tag string, replicas int) error {
 	if err != nil {
 		return fmt.Errorf("%w: it is %q, not %q", err, got, want)
 	}
-	p.pass("apps/shop:%s runs, %d of %d replicas available", tag, replicas, replicas)
+	p.pass("apps/shop:%s@%.19s runs, %d of %d replicas available", tag, digest, replicas, replicas)
 	return nil
 }
 

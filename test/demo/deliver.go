@@ -132,6 +132,19 @@ func (p *player) pushImage(tag string) error {
 	return remote.Write(reference, image)
 }
 
+// imageDigest is what a tag of the shop's image leads to.
+func (p *player) imageDigest(tag string) (string, error) {
+	reference, err := name.ParseReference(p.host()+"/apps/shop:"+tag, name.Insecure)
+	if err != nil {
+		return "", err
+	}
+	found, err := remote.Head(reference)
+	if err != nil {
+		return "", err
+	}
+	return found.Digest.String(), nil
+}
+
 // deliverShop installs the definitions, starts the synchronizer and waits until
 // the shop is there.
 func deliverShop(ctx context.Context, p *player) error {

@@ -1,0 +1,184 @@
+package render
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"text/template"
+	"time"
+
+	"sealift.dev/internal/objects"
+)
+
+// moment is when templates believe they run. At each, functions whose results are by
+// chance or by the clock give others, so that what depends on them shows.
+type moment int
+
+const (
+	early moment = iota
+	late
+)
+
+func (m moment) now() time.Time {
+	if m == early {
+		return time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)
+	}
+	return time.Date(2012, 11, 10, 19, 18, 17, 0, time.UTC)
+}
+
+// maxSpread bounds what one function makes of a small argument.
+const maxSpread = 1 << 20
+
+// functions replace those of Helm that the machine, the clock or chance speak through,
+// and those that make much of little.
+func functions(m moment) template.FuncMap {
+	return template.FuncMap{
+		"now":      m.now,
+		"ago":      func(date any) string { return m.now().Sub(m.time(date)).Round(time.Second).String() },
+		"date":     func(layout string, date any) string { return m.time(date).UTC().Format(layout) },
+		"htmlDate": func(date any) string { return m.time(date).UTC().Format(time.DateOnly) },
+		"dateInZone": func(layout string, date any, zone string) string {
+			return m.time(date).In(location(zone)).Format(layout)
+		},
+		"date_in_zone": func(layout string, date any, zone string) string {
+			return m.time(date).In(location(zone)).Format(layout)
+		},
+		"htmlDateInZone": func(date any, zone string) string { return m.time(date).In(location(zone)).Format(time.DateOnly) },
+		"toDate":         func(layout, value string) time.Time { t, _ := time.Parse(layout, value); return t },
+		"mustToDate":     time.Parse,
+		"randInt":        m.randInt,
+		"shuffle":        m.shuffle,
+		"keys":           m.keys,
+		"values":         m.values,
+		"repeat":         repeat,
+		"until":          func(count int) ([]int, error) { return untilStep(0, count, sign(count)) },
+		"untilStep":      untilStep,
+		"seq":            seq,
+		"indent":         indent,
+		"nindent":        func(spaces int, v string) (string, error) { s, err := indent(spaces, v); return "\n" + s, err },
+	}
+}
+
+// time is what date functions take: a time, seconds, or else now.
+func (m moment) time(date any) time.Time {
+	switch date := date.(type) {
+	case time.Time:
+		return date
+	case *time.Time:
+		return *date
+	case int64:
+		return time.Unix(date, 0)
+	case int:
+		return time.Unix(int64(date), 0)
+	case int32:
+		return time.Unix(int64(date), 0)
+	}
+	return m.now()
+}
+
+func location(zone string) *time.Location {
+	found, err := time.LoadLocation(zone)
+	if err != nil || zone == "Local" {
+		return time.UTC
+	}
+	return found
+}
+
+func (m moment) randInt(low, high int) (int, error) {
+	switch {
+	case low >= high:
+		return 0, fmt.Errorf("randInt: %d is not below %d", low, high)
+	case m == early:
+		return low, nil
+	}
+	return high - 1, nil
+}
+
+func (m moment) shuffle(s string) string {
+	runes := []rune(s)
+	slices.Sort(runes)
+	if m == late {
+		slices.Reverse(runes)
+	}
+	return string(runes)
+}
+
+// keys has the order of a map in Helm.
+func (m moment) keys(of ...map[string]any) []string {
+	keys := []string{}
+	for _, one := range of {
+		keys = append(keys, m.sorted(one)...)
+	}
+	return keys
+}
+
+func (m moment) values(of map[string]any) []any {
+	values := []any{}
+	for _, key := range m.sorted(of) {
+		values = append(values, of[key])
+	}
+	return values
+}
+
+func (m moment) sorted(of map[string]any) []string {
+	keys := slices.Sorted(maps.Keys(of))
+	if m == late {
+		slices.Reverse(keys)
+	}
+	return keys
+}
+
+func repeat(count int, s string) (string, error) {
+	if count < 0 || len(s) > 0 && count > maxSpread/len(s) {
+		return "", fmt.Errorf("repeat: %d times %d bytes are more than %d: %w", count, len(s), maxSpread, objects.ErrLimit)
+	}
+	return strings.Repeat(s, count), nil
+}
+
+func sign(n int) int {
+	if n < 0 {
+		return -1
+	}
+	return 1
+}
+
+func untilStep(start, stop, step int) ([]int, error) {
+	numbers := []int{}
+	for i := start; step > 0 && i < stop || step < 0 && i > stop; i += step {
+		if numbers = append(numbers, i); len(numbers) > maxSpread {
+			return nil, fmt.Errorf("more than %d numbers: %w", maxSpread, objects.ErrLimit)
+		}
+	}
+	return numbers, nil
+}
+
+// seq counts as Unix does: [FIRST [STEP]] LAST, the last included.
+func seq(params ...int) (string, error) {
+	var numbers []int
+	var err error
+	switch len(params) {
+	case 1:
+		numbers, err = untilStep(1, params[0]+towards(1, params[0]), towards(1, params[0]))
+	case 2:
+		numbers, err = untilStep(params[0], params[1]+towards(params[0], params[1]), towards(params[0], params[1]))
+	case 3:
+		numbers, err = untilStep(params[0], params[2]+sign(params[1]), params[1])
+	}
+	return strings.Trim(fmt.Sprint(numbers), "[]"), err
+}
+
+func towards(first, last int) int {
+	if last < first {
+		return -1
+	}
+	return 1
+}
+
+func indent(spaces int, v string) (string, error) {
+	if lines := strings.Count(v, "\n") + 1; spaces < 0 || spaces > maxSpread/lines {
+		return "", fmt.Errorf("indent: %d blanks before each of %d lines: %w", spaces, lines, objects.ErrLimit)
+	}
+	blanks := strings.Repeat(" ", spaces)
+	return blanks + strings.ReplaceAll(v, "\n", "\n"+blanks), nil
+}
