@@ -3,16 +3,14 @@ package verify
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
-	"github.com/sigstore/sigstore-go/pkg/root"
 	sigstoreverify "github.com/sigstore/sigstore-go/pkg/verify"
 	sigstore "github.com/sigstore/sigstore/pkg/signature"
 
@@ -29,69 +27,81 @@ const (
 	PayloadType       = "application/vnd.in-toto+json"
 	PredicateTypeNote = "dev.sigstore.bundle.predicateType" // annotation
 
-	maxBundleBytes    = 256 << 10
-	maxStatementBytes = 64 << 10
+	// oldStatementType is what cosign attest writes; no signature has it.
+	oldStatementType = "https://in-toto.io/Statement/v0.1"
+
+	maxBundleBytes      = 256 << 10
+	maxStatementBytes   = 64 << 10
+	maxAttestationBytes = 1 << 20 // a bundle with an attestation
 )
 
-// listBundles names the referrers that may be bundles; those that say to hold a
-// signature come first. All referrers are asked for: some registries give the
-// config's media type where the artifact type belongs.
-func listBundles(ctx context.Context, registry Registry, ref artifact.Ref) ([]candidate, error) {
+// bundles are the referrers that may be bundles, by what they are marked as.
+type bundles struct {
+	signatures, attestations, unmarked []candidate
+	foreign                            []ocispec.Descriptor
+}
+
+// listBundles sorts the referrers that may be bundles; wanted are the predicate types
+// of attestations. All referrers are asked for: some registries give the config's
+// media type where the artifact type belongs.
+func listBundles(ctx context.Context, registry Registry, ref artifact.Ref, wanted []string) (bundles, error) {
 	referrers, err := registry.Referrers(ctx, ref, "", maxReferrers)
+	var all bundles
 	seen := map[digest.Digest]bool{}
-	referrers = slices.DeleteFunc(referrers, func(d ocispec.Descriptor) bool {
-		again := seen[d.Digest]
+	for _, d := range referrers {
+		if seen[d.Digest] || d.ArtifactType != BundleType && d.ArtifactType != "" && d.ArtifactType != ocispec.MediaTypeEmptyJSON {
+			continue
+		}
 		seen[d.Digest] = true
-		return again || d.ArtifactType != BundleType && d.ArtifactType != "" && d.ArtifactType != ocispec.MediaTypeEmptyJSON
-	})
-	slices.SortStableFunc(referrers, func(a, b ocispec.Descriptor) int { return rank(a.Annotations) - rank(b.Annotations) })
-	candidates := make([]candidate, 0, min(len(referrers), MaxSignatures+1))
-	for _, d := range referrers[:min(len(referrers), MaxSignatures+1)] {
-		candidates = append(candidates, candidate{format: policy.Bundle, digest: d.Digest,
-			read: func(ctx context.Context, b *budget) (*signature, error) {
-				return fetchBundle(ctx, registry, ref, d.Digest, b)
-			}})
+		c := candidate{format: policy.Bundle, digest: d.Digest, read: func(ctx context.Context, b *budget) (*signature, error) {
+			return fetchBundle(ctx, registry, ref, d.Digest, wanted, b)
+		}}
+		switch marked := d.Annotations[PredicateTypeNote]; {
+		case marked == PredicateType:
+			all.signatures = append(all.signatures, c)
+		case marked == "":
+			all.unmarked = append(all.unmarked, c)
+		case slices.Contains(wanted, marked):
+			c.attestation = true
+			all.attestations = append(all.attestations, c)
+		default:
+			all.foreign = append(all.foreign, d)
+		}
 	}
-	return candidates, err
+	return all, err
 }
 
-// rank orders by what annotations promise: a signature, nothing, something else.
-func rank(annotations map[string]string) int {
-	switch annotations[PredicateTypeNote] {
-	case PredicateType:
-		return 0
-	case "":
-		return 1
-	}
-	return 2
-}
-
-func fetchBundle(ctx context.Context, registry Registry, ref artifact.Ref, at digest.Digest, b *budget) (*signature, error) {
+func fetchBundle(ctx context.Context, registry Registry, ref artifact.Ref, at digest.Digest, wanted []string, b *budget) (*signature, error) {
 	manifest, err := registry.Manifest(ctx, ref.Repository.At(at))
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
+	}
+	marked, limit := manifest.Annotations[PredicateTypeNote], int64(maxBundleBytes)
+	if len(wanted) > 0 && marked != PredicateType {
+		limit = maxAttestationBytes
+	}
+	switch {
 	case manifest.ArtifactType != BundleType:
 		return nil, fmt.Errorf("%w but %q", errForeign, clip(manifest.ArtifactType))
 	case manifest.Subject == nil || manifest.Subject.Digest != ref.Digest:
 		return nil, fmt.Errorf("%w of this artifact: its subject is another", errForeign)
-	case rank(manifest.Annotations) > 1:
-		return nil, fmt.Errorf("%w but an attestation, %q", errForeign, clip(manifest.Annotations[PredicateTypeNote]))
+	case marked != "" && marked != PredicateType && !slices.Contains(wanted, marked):
+		return nil, fmt.Errorf("%w but an attestation, %q", errForeign, clip(marked))
 	case len(manifest.Layers) != 1:
 		return nil, fmt.Errorf("has %d layers, not one", len(manifest.Layers))
 	case manifest.Layers[0].MediaType != BundleType:
 		return nil, fmt.Errorf("has a layer of type %q", clip(manifest.Layers[0].MediaType))
-	case manifest.Layers[0].Size > maxBundleBytes:
-		return nil, fmt.Errorf("has %d bytes, more than the limit of %d", manifest.Layers[0].Size, maxBundleBytes)
+	case manifest.Layers[0].Size > limit:
+		return nil, fmt.Errorf("has %d bytes, more than the limit of %d", manifest.Layers[0].Size, limit)
 	}
 	if err := b.spend(manifest.Layers[0].Size); err != nil {
 		return nil, err
 	}
-	data, err := registry.Blob(ctx, ref.Repository, manifest.Layers[0], maxBundleBytes)
+	data, err := registry.Blob(ctx, ref.Repository, manifest.Layers[0], limit)
 	if err != nil {
 		return nil, err
 	}
-	s, err := readBundle(data, ref)
+	s, err := readBundle(data, ref, wanted)
 	if err != nil {
 		return nil, err
 	}
@@ -99,25 +109,26 @@ func fetchBundle(ctx context.Context, registry Registry, ref artifact.Ref, at di
 	return s, nil
 }
 
-// readBundle reads a bundle that holds a signature of ref by a key.
-func readBundle(data []byte, ref artifact.Ref) (*signature, error) {
-	if len(data) > maxBundleBytes {
-		return nil, fmt.Errorf("has %d bytes, more than the limit of %d", len(data), maxBundleBytes)
+// readBundle reads a bundle that holds a signature of ref, or an attestation about
+// it of one of the predicate types.
+func readBundle(data []byte, ref artifact.Ref, wanted []string) (*signature, error) {
+	if len(data) > maxAttestationBytes {
+		return nil, fmt.Errorf("has %d bytes, more than the limit of %d", len(data), maxAttestationBytes)
 	}
-	var value any // sigstore-go takes the last of two keys
-	if err := strict.Unmarshal(data, &value); err != nil {
+	var nothing struct{} // sigstore-go takes the last of two keys
+	if err := strict.Unmarshal(data, &nothing); err != nil {
 		return nil, fmt.Errorf("is malformed: %w", err)
 	}
 	b := &bundle.Bundle{}
 	if err := b.UnmarshalJSON(data); err != nil {
 		return nil, fmt.Errorf("is no Sigstore bundle: %w", err)
 	}
-	envelope := b.GetDsseEnvelope()
+	envelope, material := b.GetDsseEnvelope(), b.GetVerificationMaterial()
 	switch version, err := b.Version(); {
 	case err != nil || version != "v0.3":
 		return nil, fmt.Errorf("is a bundle of type %q, not v0.3", clip(b.GetMediaType()))
-	case b.GetVerificationMaterial().GetPublicKey() == nil:
-		return nil, errors.New("was made with a certificate, not with a key")
+	case material.GetPublicKey() == nil && material.GetCertificate() == nil:
+		return nil, errors.New("was made neither with a key nor with a certificate")
 	case envelope == nil:
 		return nil, errors.New("holds no DSSE envelope")
 	case envelope.GetPayloadType() != PayloadType:
@@ -125,20 +136,37 @@ func readBundle(data []byte, ref artifact.Ref) (*signature, error) {
 	case len(envelope.GetSignatures()) != 1:
 		return nil, fmt.Errorf("has %d signatures in its envelope, not one", len(envelope.GetSignatures()))
 	}
-	if err := readSigned(envelope.GetPayload(), ref); err != nil {
+	signed, err := readSigned(envelope.GetPayload(), ref, wanted)
+	if err != nil {
 		return nil, err
 	}
-	return &signature{format: policy.Bundle, check: func(key policy.PublicKey) error {
-		return withAny(key, func(v sigstore.Verifier) error { return checkBundle(b, ref, v) })
-	}}, nil
+	return newBundled(b, ref, signed)
+}
+
+func newBundled(b *bundle.Bundle, ref artifact.Ref, signed statement) (*signature, error) {
+	sum, err := hex.DecodeString(ref.Digest.Encoded())
+	if err != nil {
+		return nil, err
+	}
+	l := &logged{Bundle: b, artifact: func() sigstoreverify.ArtifactPolicyOption {
+		return sigstoreverify.WithArtifactDigest("sha256", sum)
+	}}
+	s := &signature{format: policy.Bundle, predicateType: signed.PredicateType, predicate: signed.Predicate, logged: l}
+	s.keyed = func(way sigstore.Verifier) error {
+		if l.certified() {
+			return errors.New("was made with a certificate, not with a key")
+		}
+		return checkBundle(l, way, signed.PredicateType)
+	}
+	return s, nil
 }
 
 // statement is what a bundle signs; the predicate of a signature says nothing.
 type statement struct {
-	Type          string    `json:"_type"`
-	Subject       []subject `json:"subject"`
-	PredicateType string    `json:"predicateType"`
-	Predicate     any       `json:"predicate"`
+	Type          string          `json:"_type"`
+	Subject       []subject       `json:"subject"`
+	PredicateType string          `json:"predicateType"`
+	Predicate     json.RawMessage `json:"predicate"`
 }
 
 type subject struct {
@@ -146,47 +174,41 @@ type subject struct {
 	Digest map[string]string `json:"digest"`
 }
 
-// readSigned checks that a statement says "signature", of ref and nothing else.
-func readSigned(data []byte, ref artifact.Ref) error {
-	if len(data) > maxStatementBytes {
-		return fmt.Errorf("has a statement of %d bytes, more than the limit of %d", len(data), maxStatementBytes)
-	}
+// readSigned checks that a statement says "signature", or one of the predicate types,
+// of ref and nothing else.
+func readSigned(data []byte, ref artifact.Ref, wanted []string) (statement, error) {
 	var signed statement
+	if len(data) > maxAttestationBytes {
+		return signed, fmt.Errorf("has a statement of %d bytes, more than the limit of %d", len(data), maxAttestationBytes)
+	}
 	if err := strict.Unmarshal(data, &signed); err != nil {
-		return fmt.Errorf("has a malformed statement: %w", err)
+		return signed, fmt.Errorf("has a malformed statement: %w", err)
 	}
+	attests := slices.Contains(wanted, signed.PredicateType)
 	switch {
-	case signed.Type != StatementType:
-		return fmt.Errorf("has a statement of type %q", clip(signed.Type))
-	case signed.PredicateType != PredicateType:
-		return fmt.Errorf("%w but an attestation, %q", errForeign, clip(signed.PredicateType))
+	case signed.Type != StatementType && (!attests || signed.Type != oldStatementType):
+		return signed, fmt.Errorf("has a statement of type %q", clip(signed.Type))
+	case signed.PredicateType != PredicateType && !attests:
+		return signed, fmt.Errorf("%w but an attestation, %q", errForeign, clip(signed.PredicateType))
+	case signed.PredicateType == PredicateType && len(data) > maxStatementBytes:
+		return signed, fmt.Errorf("has a statement of %d bytes, more than the limit of %d", len(data), maxStatementBytes)
 	case len(signed.Subject) != 1:
-		return fmt.Errorf("has %d subjects, not one", len(signed.Subject))
+		return signed, fmt.Errorf("has %d subjects, not one", len(signed.Subject))
 	case signed.Subject[0].Digest["sha256"] != ref.Digest.Encoded():
-		return fmt.Errorf("signs another digest: %q", clip(signed.Subject[0].Digest["sha256"]))
+		return signed, fmt.Errorf("signs another digest: %q", clip(signed.Subject[0].Digest["sha256"]))
 	}
-	return nil
+	return signed, nil
 }
 
 // checkBundle verifies with sigstore-go, which needs no network and no log for it.
-func checkBundle(b *bundle.Bundle, ref artifact.Ref, key sigstore.Verifier) error {
-	trusted := root.NewTrustedPublicKeyMaterial(func(string) (root.TimeConstrainedVerifier, error) {
-		return root.NewExpiringKey(key, time.Time{}, time.Time{}), nil
-	})
-	verifier, err := sigstoreverify.NewVerifier(trusted, sigstoreverify.WithNoObserverTimestamps(), sigstoreverify.WithoutStatementPredicate())
+func checkBundle(l *logged, way sigstore.Verifier, predicateType string) error {
+	verifier, err := sigstoreverify.NewVerifier(keyMaterial(way), sigstoreverify.WithNoObserverTimestamps(), sigstoreverify.WithoutStatementPredicate())
 	if err != nil {
 		return err
 	}
-	sum, err := hex.DecodeString(strings.ToLower(ref.Digest.Encoded()))
-	if err != nil {
-		return err
-	}
-	result, err := verifier.Verify(b, sigstoreverify.NewPolicy(sigstoreverify.WithArtifactDigest("sha256", sum), sigstoreverify.WithKey()))
-	if err != nil {
-		return err
-	}
-	if result.Statement.GetPredicateType() != PredicateType {
+	result, err := verifier.Verify(l, sigstoreverify.NewPolicy(l.artifact(), sigstoreverify.WithKey()))
+	if err == nil && result.Statement.GetPredicateType() != predicateType {
 		return errForeign
 	}
-	return nil
+	return err
 }

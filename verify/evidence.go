@@ -7,27 +7,28 @@ import (
 	"slices"
 	"sync/atomic"
 
-	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 
 	"sealift.dev/artifact"
 	"sealift.dev/verify/policy"
 )
 
-// MaxSignatures is how many signatures of each format are examined.
+// MaxSignatures is how many signatures of each format are examined, and how many
+// attestations.
 const MaxSignatures = 1024
 
 const (
 	maxReferrers  = 10_000   // listed
-	maxTotalBytes = 16 << 20 // of all signatures examined
+	maxTotalBytes = 16 << 20 // of all signatures examined; as much again for attestations
 	batch         = 32       // examined between two looks at the rules
 	parallel      = 8        // requests at once
 )
 
-// evidence is what the registry holds by way of signatures.
+// evidence is what the registry holds by way of signatures and attestations.
 type evidence struct {
-	signatures []*signature
-	skipped    []Detail
+	signatures   []*signature
+	attestations []*signature
+	skipped      []Detail
 	// seen counts what is meant as a signature, well-formed or not.
 	seen map[policy.Format]int
 	// other is a format that no rule lists, in which a signature exists.
@@ -36,11 +37,9 @@ type evidence struct {
 	limit string
 	// unavailable is why something could not be read.
 	unavailable error
-
-	budget budget
 }
 
-// budget bounds the bytes of all signatures together.
+// budget bounds the bytes of all that is read of one sort.
 type budget struct{ spent atomic.Int64 }
 
 var errBudget = fmt.Errorf("the limit of %d bytes of signatures", maxTotalBytes)
@@ -52,111 +51,80 @@ func (b *budget) spend(n int64) error {
 	return nil
 }
 
-// signature is a well-formed signature over the digest that is verified.
-type signature struct {
-	format policy.Format
-	digest digest.Digest
-	// check verifies the signature itself with a key.
-	check func(key policy.PublicKey) error
-
-	checked map[string]bool // by key ID
-}
-
-// by says whether the signature was made with key.
-func (s *signature) by(key policy.PublicKey) bool {
-	good, known := s.checked[key.ID]
-	if !known {
-		good = guard(func() error { return s.check(key) }) == nil
-		if s.checked == nil {
-			s.checked = map[string]bool{}
-		}
-		s.checked[key.ID] = good
+// collect reads signatures and attestations until every rule is satisfied or nothing
+// is left.
+func (q *inquiry) collect(ctx context.Context, registry Registry) {
+	if q.wants(policy.Bundle) || len(q.predicateTypes()) > 0 {
+		q.collectBundles(ctx, registry)
 	}
-	return good
-}
-
-// guard turns a panic, with which a library may meet hostile input, into an error.
-func guard(call func() error) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = errors.New("is malformed: a library gave up on it")
-		}
-	}()
-	return call()
-}
-
-// candidate may become a signature when it is read.
-type candidate struct {
-	format policy.Format
-	digest digest.Digest
-	read   func(ctx context.Context, b *budget) (*signature, error)
-}
-
-var errForeign = errors.New("is no signature")
-
-// collect reads signatures until every rule is satisfied or nothing is left.
-func collect(ctx context.Context, registry Registry, ref artifact.Ref, rules []rule) *evidence {
-	found := &evidence{seen: map[policy.Format]int{}}
-	for _, format := range []policy.Format{policy.Bundle, policy.Legacy} {
-		if satisfied(rules, found) {
-			return found
-		}
-		if !wanted(rules, format) {
-			continue
-		}
-		for chunk := range slices.Chunk(found.list(ctx, registry, ref, format), batch) {
-			if !found.read(ctx, chunk) || satisfied(rules, found) {
-				break
-			}
-		}
+	if q.wants(policy.Legacy) && !q.signed() {
+		candidates, err := listLegacy(ctx, registry, q.ref)
+		q.note(policy.Legacy, err)
+		q.readAll(ctx, candidates, &budget{}, q.signed)
 	}
-	if len(found.seen) == 0 && found.unavailable == nil {
-		found.other = otherFormat(ctx, registry, ref, rules)
+	if len(q.seen) == 0 && q.unavailable == nil && !q.satisfied(ctx) {
+		q.other = q.otherFormat(ctx, registry)
 	}
-	return found
 }
 
-func satisfied(rules []rule, found *evidence) bool {
-	return !slices.ContainsFunc(rules, func(r rule) bool { return !r.satisfied(found) })
-}
-
-func wanted(rules []rule, format policy.Format) bool {
-	return slices.ContainsFunc(rules, func(r rule) bool { return slices.Contains(r.formats, format) })
-}
-
-// list names the candidates in one format.
-func (e *evidence) list(ctx context.Context, registry Registry, ref artifact.Ref, format policy.Format) []candidate {
-	list := listBundles
-	if format == policy.Legacy {
-		list = listLegacy
+// collectBundles reads what is marked as a signature, then what is marked as an
+// attestation that is wanted, then what is not marked.
+func (q *inquiry) collectBundles(ctx context.Context, registry Registry) {
+	var signing, attesting budget
+	wanted := q.predicateTypes()
+	marked, err := listBundles(ctx, registry, q.ref, wanted)
+	q.note(policy.Bundle, err)
+	if q.wants(policy.Bundle) && !q.signed() {
+		q.readAll(ctx, marked.signatures, &signing, q.signed)
 	}
-	candidates, err := list(ctx, registry, ref)
+	if !q.attested(ctx) {
+		q.readAll(ctx, marked.attestations, &attesting, func() bool { return q.attested(ctx) })
+	}
+	if !q.satisfied(ctx) {
+		q.readAll(ctx, marked.unmarked, &signing, func() bool { return q.satisfied(ctx) })
+	}
+	for _, d := range marked.foreign {
+		q.skip(Detail{Format: policy.Bundle, Digest: d.Digest,
+			Problem: fmt.Sprintf("%v but an attestation, %q", errForeign, clip(d.Annotations[PredicateTypeNote]))})
+	}
+}
+
+// note keeps what listing the candidates in one format ended with.
+func (q *inquiry) note(format policy.Format, err error) {
 	switch {
 	case err == nil, errors.Is(err, artifact.ErrNotFound):
 	case errors.Is(err, artifact.ErrLimit):
-		e.limit = "a limit: " + clean(err.Error())
+		q.limit = "a limit: " + clean(err.Error())
 	case permanent(err):
-		e.seen[format]++
-		e.skip(Detail{Format: format, Digest: ref.Digest, Problem: "cannot be listed: " + clean(err.Error())})
+		q.seen[format]++
+		q.skip(Detail{Format: format, Digest: q.ref.Digest, Problem: "cannot be listed: " + clean(err.Error())})
 	default:
-		e.unavailable = errors.Join(e.unavailable, err)
+		q.unavailable = errors.Join(q.unavailable, err)
 	}
-	if len(candidates) > MaxSignatures {
-		candidates = candidates[:MaxSignatures]
-		e.limit = fmt.Sprintf("the limit of %d signatures in the format %s", MaxSignatures, format)
+}
+
+// readAll reads candidates until enough says so, a limit is met, or none is left.
+func (q *inquiry) readAll(ctx context.Context, candidates []candidate, b *budget, enough func() bool) {
+	most := candidates[:min(len(candidates), MaxSignatures)]
+	for chunk := range slices.Chunk(most, batch) {
+		if !q.read(ctx, chunk, b) || enough() {
+			return
+		}
 	}
-	return candidates
+	if len(candidates) > len(most) {
+		q.limit = fmt.Sprintf("the limit of %d %s", MaxSignatures, most[0].kind())
+	}
 }
 
 // read reads candidates, and says whether there is room for more.
-func (e *evidence) read(ctx context.Context, candidates []candidate) bool {
+func (q *inquiry) read(ctx context.Context, candidates []candidate, b *budget) bool {
 	signatures, problems := make([]*signature, len(candidates)), make([]error, len(candidates))
 	var group errgroup.Group
 	group.SetLimit(parallel)
 	for i, c := range candidates {
 		group.Go(func() error {
 			problems[i] = guard(func() (err error) {
-				signatures[i], err = c.read(ctx, &e.budget)
+				signatures[i], err = c.read(ctx, b)
 				return err
 			})
 			return nil
@@ -164,7 +132,7 @@ func (e *evidence) read(ctx context.Context, candidates []candidate) bool {
 	}
 	_ = group.Wait() // the functions give no errors
 	for i, c := range candidates {
-		e.add(c, signatures[i], problems[i])
+		q.add(c, signatures[i], problems[i])
 	}
 	return !slices.ContainsFunc(problems, func(err error) bool { return errors.Is(err, errBudget) })
 }
@@ -174,16 +142,25 @@ func (e *evidence) add(c candidate, s *signature, err error) {
 	case errors.Is(err, errForeign):
 		e.skip(Detail{Format: c.format, Digest: c.digest, Problem: clean(err.Error())})
 	case errors.Is(err, errBudget):
-		e.seen[c.format]++
+		e.see(c)
 		e.limit = err.Error()
 	case err != nil && !permanent(err):
 		e.unavailable = errors.Join(e.unavailable, err)
 	case err != nil:
-		e.seen[c.format]++
+		e.see(c)
 		e.skip(Detail{Format: c.format, Digest: c.digest, Problem: clean(err.Error())})
+	case s.format == policy.Bundle && s.predicateType != PredicateType:
+		e.attestations = append(e.attestations, s)
 	default:
-		e.seen[c.format]++
+		e.see(c)
 		e.signatures = append(e.signatures, s)
+	}
+}
+
+// see counts what is not marked as something else than a signature.
+func (e *evidence) see(c candidate) {
+	if !c.attestation {
+		e.seen[c.format]++
 	}
 }
 
@@ -206,15 +183,15 @@ func (e *evidence) otherThan(wanted []policy.Format) policy.Format {
 
 // otherFormat looks for a signature in a format that no rule lists, so that the
 // refusal can say so; it is empty where there is none, or none can be had.
-func otherFormat(ctx context.Context, registry Registry, ref artifact.Ref, rules []rule) policy.Format {
-	for format, list := range map[policy.Format]func(context.Context, Registry, artifact.Ref) ([]candidate, error){
-		policy.Bundle: listBundles, policy.Legacy: listLegacy,
-	} {
-		if wanted(rules, format) {
-			continue
+func (q *inquiry) otherFormat(ctx context.Context, registry Registry) policy.Format {
+	if !q.wants(policy.Bundle) {
+		if marked, err := listBundles(ctx, registry, q.ref, nil); err == nil && len(marked.signatures)+len(marked.unmarked) > 0 {
+			return policy.Bundle
 		}
-		if candidates, err := list(ctx, registry, ref); err == nil && len(candidates) > 0 {
-			return format
+	}
+	if !q.wants(policy.Legacy) {
+		if candidates, err := listLegacy(ctx, registry, q.ref); err == nil && len(candidates) > 0 {
+			return policy.Legacy
 		}
 	}
 	return ""

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,159 +10,130 @@ import (
 	"sealift.dev/verify/policy"
 )
 
-// rule is a policy that applies, with its keys parsed.
-type rule struct {
-	name        string
-	mode        policy.Mode
-	formats     []policy.Format
-	authorities []authority
-	atLeast     int
-	source      policy.Source
-}
-
-type authority struct {
-	name string
-	key  policy.PublicKey
-}
-
 // told is what a release says of itself, or why that cannot be believed.
 type told struct {
 	statement artifact.Statement
-	reason    Reason
-	problem   string
-	hint      string
+	problem   string // empty: it can be read
 	cause     error
 }
 
-// applicable are the rules of the policies that match. An invalid policy is a
-// refusal even in Audit mode: what it meant to say is not known.
-func applicable(policies []NamedPolicy, ref artifact.Ref, as Claim) ([]rule, error) {
-	var rules []rule
-	for _, named := range policies {
-		p := named.Policy.WithDefaults()
-		if err := p.Validate(); err != nil {
-			return nil, &Refusal{Reason: InvalidPolicy, Ref: ref, Policy: named.Name, problem: clean(err.Error()), cause: err}
-		}
-		if !p.Matches(as.Namespace, ref.Repository.String()) {
-			continue
-		}
-		r := rule{name: named.Name, mode: p.Mode, formats: p.Formats, atLeast: p.Require.AtLeast, source: p.Source}
-		for _, a := range p.Authorities {
-			key, err := a.Key.Public()
-			if err != nil {
-				return nil, &Refusal{Reason: InvalidPolicy, Ref: ref, Policy: named.Name, problem: clean(err.Error()), cause: err}
-			}
-			r.authorities = append(r.authorities, authority{name: a.Name, key: key})
-		}
-		rules = append(rules, r)
-	}
-	if len(rules) == 0 {
-		return nil, &Refusal{Reason: NoPolicy, Ref: ref, problem: "no trust policy applies to it",
-			hint: "write a TrustPolicy that matches " + ref.Repository.String() + ", or name the authorities where the source is named"}
-	}
-	return rules, nil
-}
-
-// judge gives the verdict of every rule on what was found. It reads nothing else.
-func judge(rules []rule, found *evidence, t told) []Verdict {
-	verdicts := make([]Verdict, 0, len(rules))
-	for _, r := range rules {
-		verdicts = append(verdicts, r.judge(found, t))
-	}
-	return verdicts
-}
-
-func (r rule) judge(found *evidence, t told) Verdict {
-	v := Verdict{Policy: r.name, Mode: r.mode, Signers: r.signers(found)}
-	switch {
-	case len(v.Signers) < r.atLeast:
-		v.details = r.details(found)
-		r.explain(found, &v)
-	case t.problem != "":
+// judge gives the verdict of the rule on what was found.
+func (t *tally) judge(ctx context.Context) Verdict {
+	v := Verdict{Policy: t.name, Mode: t.mode, Signers: t.signers(), Attestations: t.attestors()}
+	source, stated := t.policy.Source, t.inquiry.told
+	isRelease := t.inquiry.kind == release
+	switch unmet := t.unmet(ctx); {
+	case t.revoked.digests[t.inquiry.ref.Digest.String()]:
+		v.Reason, v.Rule = Revoked, "revoked.digests"
+		v.Problem = "revoked.digests lists its digest"
+	case len(v.Signers) < t.atLeast:
+		v.Rule = "require.atLeast"
+		v.details = t.details()
+		t.explain(&v)
+	case stated.problem != "":
 		// The release is refused whatever its source; see refuse.
 		v.Passed = true
-	case !r.source.AllowsRepository(t.statement.Source):
-		v.Reason = StatementMismatch
-		v.Problem = fmt.Sprintf("it says to come from the repository %q, which source.repositories does not list", clip(t.statement.Source))
-	case !r.source.AllowsRef(t.statement.Ref):
-		v.Reason = StatementMismatch
-		v.Problem = fmt.Sprintf("it says to come from the ref %q, which source.refs does not list", clip(t.statement.Ref))
+	case isRelease && !source.AllowsRepository(stated.statement.Source):
+		v.Reason, v.Rule = StatementMismatch, "source.repositories"
+		v.Problem = fmt.Sprintf("it says to come from the repository %q, which source.repositories does not list", clip(stated.statement.Source))
+		v.hint = "source.repositories lists " + quoted(source.Repositories)
+	case isRelease && !source.AllowsRef(stated.statement.Ref):
+		v.Reason, v.Rule = StatementMismatch, "source.refs"
+		v.Problem = fmt.Sprintf("it says to come from the ref %q, which source.refs does not list", clip(stated.statement.Ref))
+		v.hint = "source.refs lists " + quoted(source.Refs)
+	case unmet >= 0:
+		t.explainAttestation(unmet, &v)
 	default:
 		v.Passed = true
 	}
 	return v
 }
 
-// signers are the authorities that signed, each key counted once.
-func (r rule) signers(found *evidence) []Signer {
-	signers, counted := []Signer{}, map[string]bool{}
-	for _, a := range r.authorities {
-		if counted[a.key.ID] {
-			continue
-		}
-		for _, s := range found.signatures {
-			if slices.Contains(r.formats, s.format) && s.by(a.key) {
-				counted[a.key.ID] = true
-				signers = append(signers, Signer{Authority: a.name, Format: s.format, KeyID: a.key.ID})
-				break
-			}
+func quoted(values []string) string { return clip(fmt.Sprintf("%q", values)) }
+
+func (t *tally) attestors() []Attested {
+	var all []Attested
+	for i, v := range t.met {
+		if v != nil {
+			all = append(all, Attested{PredicateType: t.demands[i].predicateType, Signer: v.signer})
 		}
 	}
-	return signers
+	return all
 }
 
-// satisfied says that the signatures suffice, so that no more need be read.
-func (r rule) satisfied(found *evidence) bool { return len(r.signers(found)) >= r.atLeast }
-
 // explain says why too few signatures count.
-func (r rule) explain(found *evidence, v *Verdict) {
-	seen := 0
-	for _, format := range r.formats {
+func (t *tally) explain(v *Verdict) {
+	found, seen := t.inquiry.evidence, 0
+	for _, format := range t.formats {
 		seen += found.seen[format]
 	}
 	switch {
 	case found.unavailable != nil:
 		v.Reason, v.cause = Unavailable, found.unavailable
 		v.Problem = "not all signatures could be read: " + clean(found.unavailable.Error())
+	case t.rootless:
+		t.explainRoot(v)
 	case seen == 0 && found.limit == "":
-		v.Reason = NotSigned
-		v.Problem = fmt.Sprintf("it is not signed: there is no signature in the format %s", list(r.formats))
-		v.hint = "sign it with sealift publish --key, or cosign sign --key"
-		if other := found.otherThan(r.formats); other != "" {
-			v.Problem += fmt.Sprintf(", only one in the format %s, which the policy does not list", other)
-			v.hint = fmt.Sprintf("sign it in the format %s, or add %s to the policy's formats", list(r.formats), other)
-		}
+		t.explainNotSigned(v)
 	case len(v.Signers) > 0:
 		v.Reason = Untrusted
-		v.Problem = fmt.Sprintf("%d of the %d authorities wanted signed it (%s)", len(v.Signers), r.atLeast, v.Signers[0].Authority)
+		v.Problem = fmt.Sprintf("%d of the %d authorities wanted signed it (%s)", len(v.Signers), t.atLeast, v.Signers[0].Authority)
+		if len(v.Signers) < t.authoritiesWithVotes() {
+			v.hint = "a key, or an identity, counts once, however many authorities it matches"
+		}
 	default:
 		v.Reason = Untrusted
 		v.Problem = "none of its signatures counts: " + firstProblem(v.details)
-		v.hint = "check that it was signed with the key of one of " + r.names()
+		v.hint = "check that it was signed by one of " + names(t.authorities)
 	}
 	if found.limit != "" && found.unavailable == nil {
 		v.Problem += "; the search ended at " + found.limit
 	}
 }
 
+func (t *tally) authoritiesWithVotes() int {
+	with := map[int]bool{}
+	for _, v := range t.votes {
+		with[v.authority] = true
+	}
+	return len(with)
+}
+
+func (t *tally) explainNotSigned(v *Verdict) {
+	v.Reason = NotSigned
+	v.Problem = fmt.Sprintf("it is not signed: there is no signature in the format %s", list(t.formats))
+	v.hint = "sign it with sealift publish, or cosign sign"
+	if other := t.inquiry.otherThan(t.formats); other != "" {
+		v.Problem += fmt.Sprintf(", only one in the format %s, which the policy does not list", other)
+		v.hint = fmt.Sprintf("sign it in the format %s, or add %s to the policy's formats", list(t.formats), other)
+	}
+}
+
+// explainRoot says that a keyless signature could not be judged.
+func (t *tally) explainRoot(v *Verdict) {
+	v.Reason, v.cause = Unavailable, t.inquiry.publicProblem
+	v.Problem = "a keyless signature cannot be judged: " + clean(t.inquiry.publicProblem.Error())
+}
+
 // maxDetails bounds what a report says of single signatures.
 const maxDetails = 64
 
 // details says of every signature that the rule looked at why it does not count.
-func (r rule) details(found *evidence) []Detail {
+func (t *tally) details() []Detail {
+	details := t.skipped(t.formats...)
+	details = append(details, t.misses...)
+	return details[:min(len(details), maxDetails)]
+}
+
+// skipped are what could not be read as signatures in one of the formats.
+func (t *tally) skipped(formats ...policy.Format) []Detail {
 	var details []Detail
-	for _, d := range found.skipped {
-		if slices.Contains(r.formats, d.Format) {
+	for _, d := range t.inquiry.skipped {
+		if slices.Contains(formats, d.Format) {
 			details = append(details, d)
 		}
 	}
-	for _, s := range found.signatures {
-		made := slices.ContainsFunc(r.authorities, func(a authority) bool { return s.by(a.key) })
-		if !made && slices.Contains(r.formats, s.format) {
-			details = append(details, Detail{Format: s.format, Digest: s.digest, Problem: "was made with another key than those of " + r.names()})
-		}
-	}
-	return details[:min(len(details), maxDetails)]
+	return details
 }
 
 // firstProblem is a signature's problem, and how many more there are.
@@ -176,33 +148,53 @@ func firstProblem(details []Detail) string {
 	return text
 }
 
-func (r rule) names() string {
-	names := make([]string, 0, len(r.authorities))
-	for _, a := range r.authorities {
-		names = append(names, fmt.Sprintf("%q", a.name))
+func names(authorities []authority) string {
+	all := make([]string, 0, len(authorities))
+	for _, a := range authorities {
+		all = append(all, fmt.Sprintf("%q", a.name))
 	}
-	return clip(strings.Join(names, ", "))
+	return clip(strings.Join(all, ", "))
 }
 
 func list(formats []policy.Format) string {
-	names := make([]string, 0, len(formats))
+	all := make([]string, 0, len(formats))
 	for _, f := range formats {
-		names = append(names, string(f))
+		all = append(all, string(f))
 	}
-	return strings.Join(names, " or ")
+	return strings.Join(all, " or ")
 }
 
 // refuse is nil where every policy in Enforce mode has passed and the release may
-// be believed; that is no matter of policy, and so of no mode.
-func refuse(ref artifact.Ref, verdicts []Verdict, t told) *Refusal {
+// be believed; that is no matter of policy, and so of no mode. The mirror is the one
+// that makes the place that is read the release's own.
+func refuse(ref artifact.Ref, rules []*rule, verdicts []Verdict, t told) (mirror, *Refusal) {
 	for _, v := range verdicts {
 		if !v.Passed && v.Mode != policy.Audit {
-			return &Refusal{Reason: v.Reason, Ref: ref, Policy: v.Policy, problem: v.Problem, hint: v.hint,
+			return mirror{}, &Refusal{Reason: v.Reason, Ref: ref, Policy: v.Policy, Rule: v.Rule, problem: v.Problem, hint: v.hint,
 				verdicts: verdicts, details: v.details, cause: v.cause}
 		}
 	}
 	if t.problem != "" {
-		return &Refusal{Reason: t.reason, Ref: ref, problem: t.problem, hint: t.hint, verdicts: verdicts, cause: t.cause}
+		return mirror{}, &Refusal{Reason: Malformed, Ref: ref, problem: t.problem, verdicts: verdicts, cause: t.cause}
 	}
-	return nil
+	return place(ref, rules, verdicts, t.statement)
+}
+
+// place holds where the release was published against where it is read. A mirror
+// counts if a policy that applies, and lets the release in, declares it.
+func place(ref artifact.Ref, rules []*rule, verdicts []Verdict, s artifact.Statement) (mirror, *Refusal) {
+	here := ref.Repository.String()
+	if s.Repository == "" || s.Repository == here {
+		return mirror{}, nil
+	}
+	for i, r := range rules {
+		for _, m := range r.mirrors {
+			if original, ok := m.original(here); ok && original == s.Repository && verdicts[i].Passed {
+				return m, nil
+			}
+		}
+	}
+	return mirror{}, &Refusal{Reason: StatementMismatch, Ref: ref, Rule: "dev.sealift.repository", verdicts: verdicts,
+		problem: fmt.Sprintf("it was published to %q, and is read from %q", clip(s.Repository), here),
+		hint:    "read it where it was published, or declare the copy in a policy's mirrors"}
 }

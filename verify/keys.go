@@ -5,7 +5,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
-	"errors"
 	"fmt"
 
 	sigstore "github.com/sigstore/sigstore/pkg/signature"
@@ -45,19 +44,4 @@ func load(key policy.PublicKey, hashes ...crypto.Hash) ([]sigstore.Verifier, err
 		all = append(all, verifier)
 	}
 	return all, nil
-}
-
-// withAny calls check with each way of verifying until one passes.
-func withAny(key policy.PublicKey, check func(sigstore.Verifier) error) error {
-	ways, err := verifiers(key)
-	if err != nil {
-		return err
-	}
-	problem := errors.New("no way to verify with this key")
-	for _, way := range ways {
-		if problem = check(way); problem == nil {
-			return nil
-		}
-	}
-	return problem
 }

@@ -77,6 +77,7 @@ func fetchLegacy(ctx context.Context, registry Registry, ref artifact.Ref, layer
 		return nil, err
 	}
 	s.digest = layer.Digest
+	s.logged, s.unlogged = readNotes(payload, encoded, layer.Annotations)
 	return s, nil
 }
 
@@ -116,12 +117,10 @@ func readLegacy(payload []byte, encoded string, ref artifact.Ref) (*signature, e
 		return nil, fmt.Errorf("is malformed: %w", err)
 	}
 	hash := struct{ Algorithm, Hex string }{ref.Digest.Algorithm().String(), ref.Digest.Encoded()}
-	return &signature{format: policy.Legacy, check: func(key policy.PublicKey) error {
-		return withAny(key, func(v sigstore.Verifier) error {
-			_, err := cosign.VerifyImageSignature(context.Background(), single, hash, &cosign.CheckOpts{
-				SigVerifier: v, IgnoreTlog: true, Offline: true, ClaimVerifier: cosign.SimpleClaimVerifier,
-			})
-			return err
+	return &signature{format: policy.Legacy, keyed: func(way sigstore.Verifier) error {
+		_, err := cosign.VerifyImageSignature(context.Background(), single, hash, &cosign.CheckOpts{
+			SigVerifier: way, IgnoreTlog: true, Offline: true, ClaimVerifier: cosign.SimpleClaimVerifier,
 		})
+		return err
 	}}, nil
 }

@@ -32,6 +32,11 @@ const (
 	// StatementMismatch means that the release is signed, but made for another
 	// repository, or from a source that the policy does not allow.
 	StatementMismatch Reason = "StatementMismatch"
+	// AttestationMissing means that the release is signed, and that an attestation
+	// which the policy asks for is missing, or does not count.
+	AttestationMissing Reason = "AttestationMissing"
+	// Revoked means that the policy revokes the digest, whoever signed it.
+	Revoked Reason = "Revoked"
 )
 
 // Refusal is the error of a release that is not let in.
@@ -40,6 +45,10 @@ type Refusal struct {
 	Ref    artifact.Ref
 	// Policy is the name of the policy that refused; empty where it was none.
 	Policy string
+	// Rule is the field of the policy, or the annotation, that was not met: one of
+	// require.atLeast, attestations[N], source.repositories, source.refs,
+	// revoked.digests, dev.sealift.repository; empty where it was none of them.
+	Rule string
 
 	problem  string
 	hint     string
@@ -54,6 +63,12 @@ type Detail struct {
 	// Digest is that of the referrer's manifest (bundle) or of the layer (legacy).
 	Digest  digest.Digest `json:"digest"`
 	Problem string        `json:"problem"`
+	// Authority is the one that the signature came nearest to; Field is what it did not
+	// meet there, with what was wanted and what was there. Each may be empty.
+	Authority string `json:"authority,omitempty"`
+	Field     string `json:"field,omitempty"`
+	Want      string `json:"want,omitempty"`
+	Got       string `json:"got,omitempty"`
 }
 
 // Error is one line: the release, the policy, the rule, and a hint.
@@ -86,9 +101,10 @@ func (r *Refusal) MarshalJSON() ([]byte, error) {
 		Digest    digest.Digest `json:"digest"`
 		Reason    Reason        `json:"reason"`
 		Policy    string        `json:"policy,omitempty"`
+		Rule      string        `json:"rule,omitempty"`
 		Message   string        `json:"message"`
 		Hint      string        `json:"hint,omitempty"`
 		Policies  []Verdict     `json:"policies,omitempty"`
 		Details   []Detail      `json:"signatures,omitempty"`
-	}{r.Ref.String(), r.Ref.Digest, r.Reason, r.Policy, r.problem, r.hint, r.verdicts, r.details})
+	}{r.Ref.String(), r.Ref.Digest, r.Reason, r.Policy, r.Rule, r.problem, r.hint, r.verdicts, r.details})
 }

@@ -34,22 +34,6 @@ type Claim struct {
 	Namespace string
 }
 
-// SignedBy says whether ref has a signature by key in one format. It is for
-// signers, and says nothing of trust.
-func SignedBy(ctx context.Context, registry Registry, ref artifact.Ref, key policy.PublicKey, format policy.Format) (bool, error) {
-	one := rule{formats: []policy.Format{format}, authorities: []authority{{name: "key", key: key}}, atLeast: 1}
-	return signedBy(ctx, registry, ref, one)
-}
-
-func signedBy(ctx context.Context, registry Registry, ref artifact.Ref, one rule) (bool, error) {
-	found := collect(ctx, registry, ref, []rule{one})
-	signers := one.signers(found)
-	if len(signers) == 0 && found.unavailable != nil {
-		return false, fmt.Errorf("looking for signatures of %s: %w", ref, found.unavailable)
-	}
-	return len(signers) > 0, nil
-}
-
 // readStatement reads what the release says of itself. A statement that cannot be
 // read is told as a problem, not as an error: that nobody signed it matters more.
 func readStatement(ctx context.Context, registry Registry, ref artifact.Ref) (told, error) {
@@ -59,14 +43,7 @@ func readStatement(ctx context.Context, registry Registry, ref artifact.Ref) (to
 	}
 	statement, err := artifact.ParseStatement(manifest.Annotations)
 	if err != nil {
-		return told{reason: Malformed, problem: fmt.Sprintf("the release statement is malformed: %s", clean(err.Error())), cause: err}, nil
-	}
-	here := ref.Repository.String()
-	if statement.Repository != "" && statement.Repository != here {
-		return told{statement: statement, reason: StatementMismatch,
-			problem: fmt.Sprintf("it was published to %q, and is read from %q", clip(statement.Repository), here),
-			hint:    "read it where it was published; a copy under another name is not the same release",
-		}, nil
+		return told{problem: fmt.Sprintf("the release statement is malformed: %s", clean(err.Error())), cause: err}, nil
 	}
 	return told{statement: statement}, nil
 }

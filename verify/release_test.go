@@ -305,11 +305,8 @@ func TestSignedBy(t *testing.T) {
 		format policy.Format
 		want   bool
 	}{{key, policy.Bundle, true}, {key, policy.Legacy, false}, {other, policy.Bundle, false}} {
-		public, err := policy.NewPublicKey(test.key.GetPublicKey())
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := verify.SignedBy(context.Background(), w.registry, w.ref, public, test.format)
+		who := policy.Authority{Name: "me", Key: &policy.Key{Data: test.key.pem(t)}}
+		got, err := verifier(t).SignedBy(context.Background(), w.registry, w.ref, who, test.format)
 		if err != nil || got != test.want {
 			t.Errorf("%s: %v, %v, want %v", test.format, got, err, test.want)
 		}

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -17,7 +18,8 @@ type Options struct {
 	TrustedRoot []byte
 	// Public is where the root of the public Sigstore instance comes from, for
 	// keyless authorities that name no root while TrustedRoot is empty. It is asked
-	// when the first of them is met. Nil: such authorities are refused.
+	// when a signature is met that only such a root can judge. Nil: such signatures
+	// are not judged.
 	Public *PublicRoot
 	// Now is the clock that key validity and ages are held against. Nil: time.Now.
 	Now func() time.Time
@@ -31,13 +33,16 @@ type PublicRoot struct {
 	Mirror    string            // URL of the TUF repository; empty: the public instance's
 	Root      []byte            // the repository's root.json; empty: the public instance's
 	Cache     string            // folder that keeps what was fetched; empty: nothing is kept
-	Transport http.RoundTripper // nil: http.DefaultTransport
+	Transport http.RoundTripper // nil: one with time-outs
 }
 
 // Verifier decides about releases and images. It is safe for concurrent use; one
 // is enough for a process.
 type Verifier struct {
-	options Options
+	now      func() time.Time
+	roots    *roots
+	compiled *compiler
+	verdicts *verdicts
 }
 
 // New makes a verifier. It fails where o.TrustedRoot cannot be read.
@@ -45,41 +50,79 @@ func New(o Options) (*Verifier, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Verifier{options: o}, nil
+	roots, err := newRoots(o)
+	if err != nil {
+		return nil, fmt.Errorf("reading the trusted root: %w", err)
+	}
+	return &Verifier{now: o.Now, roots: roots, compiled: newCompiler(roots), verdicts: newVerdicts(o.Verdicts)}, nil
 }
 
 // Release verifies the release at ref under every one of policies that matches
-// the claim and the repository. Its errors are *Refusal.
+// the claim, and the repository that it is read from or says to be of. Its errors
+// are *Refusal.
 func (v *Verifier) Release(ctx context.Context, registry Registry, ref artifact.Ref, policies []NamedPolicy, as Claim) (Verified, error) {
-	rules, err := applicable(policies, ref, as)
-	if err != nil {
-		return Verified{}, err
-	}
-	told, err := readStatement(ctx, registry, ref)
-	if err != nil {
-		return Verified{}, err
-	}
-	return decide(ctx, registry, ref, rules, told)
+	q := question{kind: release, ref: ref, policies: policies, as: as}
+	return v.answer(ctx, registry, q)
 }
 
 // Image verifies the container image at ref, an index or a manifest, under every one
-// of policies that matches its repository. No release statement is asked for. Its
-// errors are *Refusal.
+// of policies that matches its repository. No release statement is asked for, so the
+// policies' source says nothing of it. Its errors are *Refusal.
 func (v *Verifier) Image(ctx context.Context, registry Registry, ref artifact.Ref, policies []NamedPolicy) (Verified, error) {
-	rules, err := applicable(policies, ref, Claim{})
+	q := question{kind: image, ref: ref, policies: policies}
+	return v.answer(ctx, registry, q)
+}
+
+// question is what is asked of a verifier.
+type question struct {
+	kind     kind
+	ref      artifact.Ref
+	policies []NamedPolicy
+	as       Claim
+}
+
+type kind string
+
+const (
+	release kind = "release"
+	image   kind = "image"
+)
+
+func (v *Verifier) answer(ctx context.Context, registry Registry, q question) (Verified, error) {
+	rules, err := v.compiled.rules(q)
 	if err != nil {
 		return Verified{}, err
 	}
-	return decide(ctx, registry, ref, rules, told{})
+	key := v.verdicts.key(q, rules, v.roots)
+	if known, ok := v.verdicts.get(key, v.now()); ok {
+		return known, nil
+	}
+	var t told
+	if q.kind == release {
+		if t, err = readStatement(ctx, registry, q.ref); err != nil {
+			return Verified{}, err
+		}
+	}
+	if rules, err = applicable(rules, q, t); err != nil {
+		return Verified{}, err
+	}
+	verified, err := v.decide(ctx, registry, q, rules, t)
+	if err == nil {
+		v.verdicts.add(key, verified)
+	}
+	return verified, err
 }
 
-func decide(ctx context.Context, registry Registry, ref artifact.Ref, rules []rule, told told) (Verified, error) {
-	found := collect(ctx, registry, ref, rules)
-	verdicts := judge(rules, found, told)
-	if refusal := refuse(ref, verdicts, told); refusal != nil {
+func (v *Verifier) decide(ctx context.Context, registry Registry, q question, rules []*rule, t told) (Verified, error) {
+	c := v.inquire(q, rules, t)
+	c.collect(ctx, registry)
+	c.settle(ctx)
+	verdicts := c.judge(ctx)
+	mirror, refusal := refuse(q.ref, rules, verdicts, t)
+	if refusal != nil {
 		return Verified{}, refusal
 	}
-	return Verified{ref: ref, statement: told.statement, verdicts: verdicts}, nil
+	return Verified{ref: q.ref, statement: t.statement, mirror: mirror, verdicts: verdicts, until: c.until()}, nil
 }
 
 // SignedBy says whether ref has a signature by who in one format. It is for
@@ -87,9 +130,41 @@ func decide(ctx context.Context, registry Registry, ref artifact.Ref, rules []ru
 func (v *Verifier) SignedBy(ctx context.Context, registry Registry, ref artifact.Ref, who policy.Authority, format policy.Format) (bool, error) {
 	named := NamedPolicy{Name: who.Name, Policy: policy.Policy{Trust: policy.Trust{
 		Formats: []policy.Format{format}, Authorities: []policy.Authority{who}}}}
-	rules, err := applicable([]NamedPolicy{named}, ref, Claim{})
+	return v.has(ctx, registry, ref, named)
+}
+
+// AttestedBy says whether ref has an attestation of one predicate type by who. It is
+// for those who attest, and says nothing of trust.
+func (v *Verifier) AttestedBy(ctx context.Context, registry Registry, ref artifact.Ref, who policy.Authority, predicateType string) (bool, error) {
+	named := NamedPolicy{Name: who.Name, Policy: policy.Policy{
+		Trust:        policy.Trust{Authorities: []policy.Authority{who}},
+		Attestations: []policy.Attestation{{PredicateType: predicateType, Authorities: []policy.Attestor{{Name: who.Name}}}},
+	}}
+	return v.has(ctx, registry, ref, named)
+}
+
+// has says whether the evidence satisfies what a policy of one authority asks for:
+// its attestation if it names one, else its signature.
+func (v *Verifier) has(ctx context.Context, registry Registry, ref artifact.Ref, named NamedPolicy) (bool, error) {
+	q := question{kind: image, ref: ref, policies: []NamedPolicy{named}}
+	rules, err := v.compiled.rules(q)
 	if err != nil {
 		return false, err
 	}
-	return signedBy(ctx, registry, ref, rules[0])
+	one := *rules[0]
+	if len(one.demands) > 0 {
+		one.atLeast = 0
+	}
+	c := v.inquire(q, []*rule{&one}, told{})
+	c.collect(ctx, registry)
+	c.settle(ctx)
+	switch {
+	case c.satisfied(ctx):
+		return true, nil
+	case c.unavailable != nil:
+		return false, fmt.Errorf("looking for signatures of %s: %w", ref, c.unavailable)
+	case c.publicProblem != nil:
+		return false, fmt.Errorf("looking for signatures of %s: %w", ref, c.publicProblem)
+	}
+	return false, nil
 }
