@@ -81,6 +81,7 @@ func TestScripts(t *testing.T) {
 				ts.Check(remote.Write(reference, image))
 			},
 			"unsigned": unsigned,
+			"strange":  strange,
 		},
 	})
 }
@@ -100,4 +101,14 @@ func unsigned(ts *testscript.TestScript, _ bool, args []string) {
 	image, err := remote.Image(reference)
 	ts.Check(err)
 	ts.Check(remote.Write(reference, mutate.Annotations(image, map[string]string{"x": "y"}).(v1.Image)))
+}
+
+// strange REPOSITORY:TAG pushes an image whose annotations speak to the terminal.
+func strange(ts *testscript.TestScript, _ bool, args []string) {
+	image, err := random.Image(64, 1)
+	ts.Check(err)
+	reference, err := name.ParseReference(args[0], name.Insecure)
+	ts.Check(err)
+	annotations := map[string]string{"org.opencontainers.image.source": "\x1b[31mred\u009b"}
+	ts.Check(remote.Write(reference, mutate.Annotations(image, annotations).(v1.Image)))
 }

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"unicode"
+
+	"golang.org/x/term"
+	"sigs.k8s.io/yaml"
+)
+
+// checkOutput refuses a format that a command does not have.
+func checkOutput(format string, known ...string) error {
+	for _, name := range known {
+		if format == name {
+			return nil
+		}
+	}
+	return usage(fmt.Errorf("-o: %q is none of %q", format, known))
+}
+
+// printDocument writes value as json or yaml. Characters that cannot be printed
+// are escaped: they are strangers', and the terminal would obey them.
+func printDocument(w io.Writer, format string, value any) error {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return err
+	}
+	data := escaped(out.Bytes())
+	switch format {
+	case "json":
+	case "yaml":
+		var err error
+		if data, err = yaml.JSONToYAML(data); err != nil {
+			return err
+		}
+		data = []byte(printable(string(data))) // the YAML library escapes less than JSON allows
+	default:
+		return errors.New("no such format")
+	}
+	_, err := w.Write(data)
+	return err
+}
+
+// escaped writes what cannot be printed as JSON's \u; such characters are found
+// within strings only.
+func escaped(data []byte) []byte {
+	out := make([]byte, 0, len(data))
+	for _, r := range string(data) {
+		switch {
+		case r == '\n' || unicode.IsPrint(r):
+			out = append(out, string(r)...)
+		case r > 0xffff:
+			high, low := 0xd800+(r-0x10000)>>10, 0xdc00+(r-0x10000)&0x3ff
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+	}
+	return out
+}
+
+// isTerminal says that a person looks at w.
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}
