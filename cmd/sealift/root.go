@@ -44,6 +44,7 @@ Exit codes: 0 done, 1 error, 2 usage, 3 the release is not trusted.`,
 		newAutomateCommand(s),
 		newInstallCommand(s),
 		newKeysCommand(s),
+		newPolicyCommand(s),
 		newVersionCommand(s),
 	)
 	return root
