@@ -20,10 +20,10 @@ const maxTokenBytes = 32 << 10
 // Token is an OpenID Connect identity token. It prints without its secret.
 type Token struct {
 	secret  func() string // a function, so that no way of printing shows it
-	Issuer  string    // the claim iss
-	Subject string    // the subject alternative name that Fulcio makes of the token
-	Expires time.Time // zero: never
-	Origin  string    // where it was found, for people
+	Issuer  string        // the claim iss
+	Subject string        // the subject alternative name that Fulcio makes of the token
+	Expires time.Time     // zero: never
+	Origin  string        // where it was found, for people
 }
 
 // Secret is the token itself. It goes to Fulcio, and nowhere else.
