@@ -16,12 +16,13 @@ type Limits struct {
 	Depth    int   // folders in one path
 }
 
-// DefaultLimits is what releases are published and read with.
+// DefaultLimits is what releases are published and read with. Layer and Unpacked are
+// held in memory at once.
 func DefaultLimits() Limits {
 	return Limits{
 		Config:   4 << 20,
-		Layer:    64 << 20,
-		Unpacked: 256 << 20,
+		Layer:    32 << 20,
+		Unpacked: 64 << 20,
 		Files:    20_000,
 		File:     16 << 20,
 		Path:     4096,

@@ -1,6 +1,7 @@
 package artifact
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -249,12 +250,16 @@ func (r *Registry) get(ctx context.Context, repository Repository, at *url.URL, 
 		return nil, nil, err
 	}
 	defer response.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(response.Body, limit+1))
-	if int64(len(data)) > limit {
+	var data bytes.Buffer
+	if told := response.ContentLength; told > 0 && told <= limit {
+		data.Grow(int(told) + bytes.MinRead) // one buffer instead of many that grow
+	}
+	_, err = data.ReadFrom(io.LimitReader(response.Body, limit+1))
+	if int64(data.Len()) > limit {
 		return nil, nil, fmt.Errorf("the answer has more than %d bytes: %w", limit, ErrLimit)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the answer: %w", err)
 	}
-	return data, response, nil
+	return data.Bytes(), response, nil
 }

@@ -187,8 +187,8 @@ func (u *unpacker) file(name string, size int64, content io.Reader) error {
 	if err := u.claim(name, false); err != nil {
 		return err
 	}
-	data, err := io.ReadAll(content)
-	if err != nil {
+	data := make([]byte, size)
+	if _, err := io.ReadFull(content, data); err != nil {
 		return fmt.Errorf("reading %q: %w", name, err)
 	}
 	u.files = append(u.files, objects.File{Path: name, Data: data})
