@@ -39,6 +39,7 @@ Exit codes: 0 done, 1 error, 2 usage, 3 the release is not trusted.`,
 	root.AddCommand(
 		newPublishCommand(s),
 		newVerifyCommand(s),
+		newInspectCommand(s),
 		newCopyCommand(s),
 		newSyncCommand(s),
 		newAutomateCommand(s),
