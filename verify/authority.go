@@ -92,8 +92,7 @@ func (c *compiler) identity(k policy.Keyless) (*identity, error) {
 	} {
 		one := claimed{field: f.name, literal: f.literal, of: f.of}
 		if f.pattern != "" {
-			// Anchored once more: flags inside the pattern may change what ^ and $ mean.
-			pattern, err := regexp.Compile(`\A(?:` + f.pattern + `)\z`)
+			pattern, err := policy.Anchored(f.pattern)
 			if err != nil {
 				return nil, fmt.Errorf("keyless.%sRegexp: %w", f.name, err)
 			}

@@ -167,34 +167,34 @@ func list(formats []policy.Format) string {
 // refuse is nil where every policy in Enforce mode has passed and the release may
 // be believed; that is no matter of policy, and so of no mode. The mirror is the one
 // that makes the place that is read the release's own.
-func refuse(ref artifact.Ref, rules []*rule, verdicts []Verdict, t told) (mirror, *Refusal) {
+func refuse(ref artifact.Ref, rules []*rule, verdicts []Verdict, t told) (policy.Mirror, *Refusal) {
 	for _, v := range verdicts {
 		if !v.Passed && v.Mode != policy.Audit {
-			return mirror{}, &Refusal{Reason: v.Reason, Ref: ref, Policy: v.Policy, Rule: v.Rule, problem: v.Problem, hint: v.hint,
+			return policy.Mirror{}, &Refusal{Reason: v.Reason, Ref: ref, Policy: v.Policy, Rule: v.Rule, problem: v.Problem, hint: v.hint,
 				verdicts: verdicts, details: v.details, cause: v.cause}
 		}
 	}
 	if t.problem != "" {
-		return mirror{}, &Refusal{Reason: Malformed, Ref: ref, problem: t.problem, verdicts: verdicts, cause: t.cause}
+		return policy.Mirror{}, &Refusal{Reason: Malformed, Ref: ref, problem: t.problem, verdicts: verdicts, cause: t.cause}
 	}
 	return place(ref, rules, verdicts, t.statement)
 }
 
 // place holds where the release was published against where it is read. A mirror
 // counts if a policy that applies, and lets the release in, declares it.
-func place(ref artifact.Ref, rules []*rule, verdicts []Verdict, s artifact.Statement) (mirror, *Refusal) {
+func place(ref artifact.Ref, rules []*rule, verdicts []Verdict, s artifact.Statement) (policy.Mirror, *Refusal) {
 	here := ref.Repository.String()
 	if s.Repository == "" || s.Repository == here {
-		return mirror{}, nil
+		return policy.Mirror{}, nil
 	}
 	for i, r := range rules {
-		for _, m := range r.mirrors {
-			if original, ok := m.original(here); ok && original == s.Repository && verdicts[i].Passed {
+		for _, m := range r.policy.Mirrors {
+			if at, ok := m.Place(s.Repository); ok && at == here && verdicts[i].Passed {
 				return m, nil
 			}
 		}
 	}
-	return mirror{}, &Refusal{Reason: StatementMismatch, Ref: ref, Rule: "dev.sealift.repository", verdicts: verdicts,
+	return policy.Mirror{}, &Refusal{Reason: StatementMismatch, Ref: ref, Rule: "dev.sealift.repository", verdicts: verdicts,
 		problem: fmt.Sprintf("it was published to %q, and is read from %q", clip(s.Repository), here),
 		hint:    "read it where it was published, or declare the copy in a policy's mirrors"}
 }

@@ -3,9 +3,9 @@ package verify
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"k8s.io/utils/lru"
@@ -25,7 +25,6 @@ type rule struct {
 	authorities []authority
 	atLeast     int
 	demands     []demand
-	mirrors     []mirror
 	revoked     revocations
 }
 
@@ -97,17 +96,14 @@ func (c *compiler) compile(name string, p policy.Policy) (*rule, error) {
 	r := &rule{name: name, policy: p, mode: p.Mode, formats: p.Formats, atLeast: p.Require.AtLeast,
 		revoked: revocations{digests: set(p.Revoked.Digests), keys: set(p.Revoked.Keys)}}
 	for _, a := range p.Authorities {
-		made, err := c.authority(a.Name, a.Key, a.Keyless)
+		made, err := c.authority(a)
 		if err != nil {
 			return nil, err
 		}
 		r.authorities = append(r.authorities, made)
 	}
-	for _, m := range p.Mirrors {
-		r.mirrors = append(r.mirrors, mirror{Of: m.Of, At: m.At})
-	}
 	for i, a := range p.Attestations {
-		d, err := c.demand(a, r.authorities)
+		d, err := c.demand(a, p.Attestors(a))
 		if err != nil {
 			return nil, fmt.Errorf("attestations[%d]: %w", i, err)
 		}
@@ -124,21 +120,13 @@ func set(values []string) map[string]bool {
 	return all
 }
 
-func (c *compiler) demand(a policy.Attestation, authorities []authority) (demand, error) {
+func (c *compiler) demand(a policy.Attestation, attestors []policy.Authority) (demand, error) {
 	d := demand{predicateType: a.PredicateType}
 	if a.MaxAge != nil {
 		d.maxAge = a.MaxAge.Duration
 	}
-	for _, by := range a.Authorities {
-		if by.Key == nil && by.Keyless == nil {
-			i := slices.IndexFunc(authorities, func(known authority) bool { return known.name == by.Name })
-			if i < 0 {
-				return d, fmt.Errorf("the policy has no authority %q", by.Name)
-			}
-			d.authorities = append(d.authorities, authorities[i])
-			continue
-		}
-		made, err := c.authority(by.Name, by.Key, by.Keyless)
+	for _, by := range attestors {
+		made, err := c.authority(by)
 		if err != nil {
 			return d, err
 		}
@@ -158,21 +146,21 @@ func (c *compiler) demand(a policy.Attestation, authorities []authority) (demand
 	return d, nil
 }
 
-func (c *compiler) authority(name string, key *policy.Key, keyless *policy.Keyless) (authority, error) {
+func (c *compiler) authority(a policy.Authority) (authority, error) {
 	var err error
-	a := authority{name: name}
+	made := authority{name: a.Name}
 	switch {
-	case key != nil:
-		a.key, err = newKeyed(*key)
-	case keyless != nil:
-		a.identity, err = c.identity(*keyless)
+	case a.Key != nil:
+		made.key, err = newKeyed(*a.Key)
+	case a.Keyless != nil:
+		made.identity, err = c.identity(*a.Keyless)
 	default:
-		err = fmt.Errorf("it has neither key nor keyless")
+		err = errors.New("it has neither key nor keyless")
 	}
 	if err != nil {
-		return authority{}, fmt.Errorf("authority %q: %w", name, err)
+		return authority{}, fmt.Errorf("authority %q: %w", a.Name, err)
 	}
-	return a, nil
+	return made, nil
 }
 
 // applicable are the rules whose policies match: the place that is read, what the
@@ -197,8 +185,9 @@ func (r *rule) places(ref artifact.Ref, t told) []string {
 	if t.statement.Repository != "" {
 		places = append(places, t.statement.Repository)
 	}
-	for _, m := range r.mirrors {
-		if original, ok := m.original(here); ok {
+	for _, m := range r.policy.Mirrors {
+		back := policy.Mirror{Of: m.At, At: m.Of}
+		if original, ok := back.Place(here); ok {
 			places = append(places, original)
 		}
 	}
@@ -208,19 +197,4 @@ func (r *rule) places(ref artifact.Ref, t told) []string {
 func noPolicy(ref artifact.Ref) *Refusal {
 	return &Refusal{Reason: NoPolicy, Ref: ref, problem: "no trust policy applies to it",
 		hint: "write a TrustPolicy that matches " + ref.Repository.String() + ", or name the authorities where the source is named"}
-}
-
-// mirror says that what was published below Of may be read below At.
-type mirror struct {
-	Of string `json:"of"`
-	At string `json:"at"`
-}
-
-// original is the repository that m makes of the one that is read.
-func (m mirror) original(read string) (string, bool) {
-	rest, ok := strings.CutPrefix(read, m.At)
-	if !ok || rest != "" && rest[0] != '/' {
-		return "", false
-	}
-	return m.Of + rest, true
 }

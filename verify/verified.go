@@ -17,7 +17,7 @@ import (
 type Verified struct {
 	ref       artifact.Ref
 	statement artifact.Statement
-	mirror    mirror
+	mirror    policy.Mirror
 	verdicts  []Verdict
 	until     time.Time
 }
@@ -95,9 +95,9 @@ func (v Verified) Signers() []Signer {
 // Verdicts are those of all policies that apply.
 func (v Verified) Verdicts() []Verdict { return v.verdicts }
 
-// Mirrored says that the release is read from a mirror that a policy declares, and
-// where the mirrored place is, HOST/PATH.
-func (v Verified) Mirrored() (of string, ok bool) { return v.mirror.Of, v.mirror != (mirror{}) }
+// Mirror is the policy's mirror that the release is read from; zero: it is read where
+// it was published, or is of no repository.
+func (v Verified) Mirror() policy.Mirror { return v.mirror }
 
 // Findings says, a line each, what policies in Audit mode would have refused.
 func (v Verified) Findings() []string {
@@ -116,7 +116,7 @@ func (v Verified) MarshalJSON() ([]byte, error) {
 		Reference string             `json:"reference"`
 		Digest    digest.Digest      `json:"digest"`
 		Statement artifact.Statement `json:"statement"`
-		Mirror    mirror             `json:"mirror,omitzero"`
+		Mirror    policy.Mirror      `json:"mirror,omitzero"`
 		Policies  []Verdict          `json:"policies"`
 		Findings  []string           `json:"findings,omitempty"`
 		Until     time.Time          `json:"until,omitzero"`

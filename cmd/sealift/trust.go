@@ -99,11 +99,8 @@ func ofKey(path string) ([]verify.NamedPolicy, error) {
 
 // ofIdentity is a policy of one keyless signer, whose signature in either format counts.
 func ofIdentity(who policy.Keyless) ([]verify.NamedPolicy, error) {
-	named := verify.NamedPolicy{Name: "identity", Policy: policy.Policy{Trust: policy.Trust{
-		Formats:     []policy.Format{policy.Bundle, policy.Legacy},
-		Authorities: []policy.Authority{{Name: "identity", Keyless: &who}},
-	}}.WithDefaults()}
-	if err := named.Policy.Validate(); err != nil {
+	named, err := policy.OfIdentity(who)
+	if err != nil {
 		return nil, usage(err)
 	}
 	return []verify.NamedPolicy{named}, nil
