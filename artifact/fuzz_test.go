@@ -165,7 +165,7 @@ func FuzzChallenge(f *testing.F) {
 			return answer, nil
 		})
 		options := withPassword()
-		options.PlainHTTP, options.Transport = false, asking
+		options.PlainHTTP, options.Transport, options.Patience = false, asking, -1
 		if _, err := NewRegistry(options).Resolve(t.Context(), Repository{"r.example.com", "shop"}, "main"); err == nil {
 			t.Fatal("it resolves")
 		}
