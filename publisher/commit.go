@@ -116,6 +116,8 @@ func checkSource(e v1alpha1.Environment) error {
 		return errors.New("has both a folder and a chart; hint: make two environments of it")
 	case e.Helm != nil && e.Helm.Chart == "":
 		return errors.New("has no chart; hint: helm: {chart: FOLDER}")
+	case e.Helm != nil && strings.Contains(e.Helm.Chart, "://") && !strings.HasPrefix(e.Helm.Chart, artifact.Scheme):
+		return fmt.Errorf("has the chart %q; hint: a chart is a folder of the repository, or oci://HOST/REPOSITORY@sha256:DIGEST", e.Helm.Chart)
 	}
 	return nil
 }

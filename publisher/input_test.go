@@ -39,6 +39,11 @@ func TestRefuses(t *testing.T) {
 		"no environment":      {func(w *changed) { w.o.Environments = nil }, "hint: --environment"},
 		"environment's name":  {func(w *changed) { w.o.Environments["../x"] = folder("prod") }, `"../x" is not a name`},
 		"environment's place": {func(w *changed) { w.o.Environments["x"] = folder("") }, "the environment x has no folder"},
+		"conflict":            {func(w *changed) { w.commit("prod/b.yaml", "a: b\n<<<<<<< HEAD\n") }, `"prod/b.yaml" line 2 is a conflict marker`},
+		"folder and chart": {func(w *changed) {
+			w.o.Environments["x"] = v1alpha1.Environment{Folder: "prod", Helm: &v1alpha1.Helm{Chart: "a"}}
+		}, "the environment x has both a folder and a chart"},
+		"no chart":            {func(w *changed) { w.o.Environments["x"] = v1alpha1.Environment{Helm: &v1alpha1.Helm{}} }, "the environment x has no chart"},
 		"no such folder":      {func(w *changed) { w.o.Environments["x"] = folder("none") }, `rendering the environment x: there is no folder "none"`},
 		"empty environment":   {func(w *changed) { w.commit("x/README.md", "x"); w.o.Environments["x"] = folder("x") }, `"x" holds no YAML`},
 		"not committed":       {func(w *changed) { w.git("rm", "-q", "--cached", "prod/a.yaml"); w.git("commit", "-q", "-m", "x") }, `there is no folder "prod"`},
@@ -212,6 +217,12 @@ func TestPlan(t *testing.T) {
 		"no address":               {file: config + "publish: [{to: 'https://example.com/a', environments: {a: a}}]\n", want: "publish[0].to: "},
 		"with a tag":               {file: config + "publish: [{to: 'example.com/a:main', environments: {a: a}}]\n", want: "publish[0].to: "},
 		"same place twice":         {file: one + "- {to: example.com/a, environments: {dev: dev}}\n", want: "publish[1].to: example.com/a is there twice"},
+		"chart":                    {file: config + "publish: [{to: example.com/a, environments: {prod: {helm: {chart: charts/a}}, dev: {folder: b}}}]\n", want: "example.com/a map[dev:b prod:]"},
+		"environment's field":      {file: config + "publish: [{to: example.com/a, environments: {prod: {path: a}}}]\n", want: `unknown field "path"`},
+		"chart's field":            {file: config + "publish: [{to: example.com/a, environments: {prod: {helm: {chart: a, valuesFiles: [b]}}}}]\n", want: `unknown field "valuesFiles"`},
+		"image path":               {file: one + "imagePaths: [{apiVersion: example.com/v1, kind: Cart, paths: ['spec..image']}]\n", want: "imagePaths[0].paths[0]: "},
+		"image path without kind":  {file: one + "imagePaths: [{apiVersion: example.com/v1, paths: [a]}]\n", want: "imagePaths[0]: apiVersion, kind and paths"},
+		"image paths":              {file: one + "imagePaths: [{apiVersion: example.com/v1, kind: Cart, paths: ['spec.images[*]']}]\n", want: "example.com/a map[prod:prod]"},
 		"no environments":          {file: config + "publish: [{to: example.com/a}]\n", want: "publish[0].environments is empty"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -228,12 +228,23 @@ const (
 
 // giveWay hands the channel, which t has just moved, to a newer release of ours that
 // was there for a moment: its version is tagged before the channel is moved, so it is
-// among the tags. What cannot be found out is left as it is: the newer publisher
-// looks at the channel, too.
+// among the tags. That is a move, too, and checked in the same way. What cannot be
+// found out is left as it is: the newer publisher looks at the channel, too.
 func (t tagger) giveWay(ctx context.Context, channel string) {
+	for range maxMoves {
+		at, newer, found := t.overtaking(ctx)
+		if !found || t.o.Registry.Tag(ctx, at, channel) != nil {
+			return
+		}
+		t.ref, t.statement = at, newer
+	}
+}
+
+// overtaking is a newer release than t's on the same ref.
+func (t tagger) overtaking(ctx context.Context) (artifact.Ref, artifact.Statement, bool) {
 	names, err := t.o.Registry.Tags(ctx, t.o.To, maxTags)
 	if err != nil {
-		return
+		return artifact.Ref{}, artifact.Statement{}, false
 	}
 	for _, tag := range t.rivals(names) {
 		at, err := t.find(ctx, tag)
@@ -245,10 +256,10 @@ func (t tagger) giveWay(ctx context.Context, channel string) {
 			continue
 		}
 		if newer, err := t.isNewer(ctx, at); err == nil && newer != (artifact.Statement{}) {
-			_ = t.o.Registry.Tag(ctx, at, channel)
-			return
+			return at, newer, true
 		}
 	}
+	return artifact.Ref{}, artifact.Statement{}, false
 }
 
 // rivals are the tags of the versions right above ours, the highest first.

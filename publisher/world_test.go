@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/registry"
@@ -33,14 +34,19 @@ type world struct {
 	dir      string
 	host     string
 	fault    func(*http.Request) int // a status to answer with; 0: none
-	writes   int                     // requests that may change the registry
+	mu       sync.Mutex
+	writes   int // requests that may change the registry
+	requests int
 	registry *artifact.Registry
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T) *world { t.Helper(); return newWorldWith(t, true) }
+
+// newWorldWith has a registry with the referrers API or without.
+func newWorldWith(t *testing.T, referrers bool) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir(), registry: artifact.NewRegistry(artifact.Options{PlainHTTP: true})}
-	handler := registry.New(registry.WithReferrersSupport(true), registry.Logger(log.New(io.Discard, "", 0)))
+	handler := registry.New(registry.WithReferrersSupport(referrers), registry.Logger(log.New(io.Discard, "", 0)))
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
 		if w.fault != nil {
 			if status := w.fault(req); status != 0 {
@@ -48,9 +54,12 @@ func newWorld(t *testing.T) *world {
 				return
 			}
 		}
+		w.mu.Lock()
+		w.requests++
 		if req.Method != http.MethodGet && req.Method != http.MethodHead {
 			w.writes++
 		}
+		w.mu.Unlock()
 		handler.ServeHTTP(rw, req)
 	}))
 	t.Cleanup(server.Close)

@@ -89,30 +89,34 @@ func EachImage(objs []*unstructured.Unstructured, extra []ImagePath, visit func(
 func (f Field) each(value any, replace func(string) (string, error)) error {
 	if f[0] == elements {
 		list, _ := value.([]any)
-		for _, element := range list {
-			if err := f[1:].each(element, replace); err != nil {
+		for i := range list {
+			if err := f[1:].at(list[i], func(v any) { list[i] = v }, replace); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	m, _ := value.(map[string]any)
-	if len(f) > 1 {
-		if m[f[0]] == nil {
-			return nil
-		}
-		return f[1:].each(m[f[0]], replace)
+	m, ok := value.(map[string]any)
+	if !ok {
+		return nil
 	}
-	image, _ := m[f[0]].(string)
+	return f[1:].at(m[f[0]], func(v any) { m[f[0]] = v }, replace)
+}
+
+// at goes on with f, or has arrived at value, which put replaces.
+func (f Field) at(value any, put func(any), replace func(string) (string, error)) error {
+	if len(f) > 0 {
+		return f.each(value, replace)
+	}
+	image, _ := value.(string)
 	if image == "" {
 		return nil
 	}
 	replaced, err := replace(image)
-	if err != nil {
-		return err
+	if err == nil {
+		put(replaced)
 	}
-	m[f[0]] = replaced
-	return nil
+	return err
 }
 
 // Images lists the container images of built-in workloads, and of extra, as they are

@@ -124,7 +124,7 @@ func differing(a, b objects.File) string {
 // maxName and maxMessage bound in messages what a chart's author wrote.
 const (
 	maxName    = 300
-	maxMessage = 2000
+	maxMessage = 1000
 )
 
 const hookAnnotation = "helm.sh/hook"

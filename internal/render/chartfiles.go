@@ -205,12 +205,12 @@ func (c Chart) values() (map[string]any, error) {
 	return merged, nil
 }
 
-// unescaped matches what --set takes for the end of a key.
-var unescaped = regexp.MustCompile(`(^|[^\\])[=,]`)
+// keyPattern matches a path of --set: a.b, a[0].b, a\.b.
+var keyPattern = regexp.MustCompile(`^(?:\\.|[^\\=,\[\]{}]|\[[0-9]+\])+$`)
 
 // set does as --set KEY=VALUE, but the value has the type that it has in YAML.
 func set(values map[string]any, key string, value any) error {
-	if key == "" || unescaped.MatchString(key) {
+	if !keyPattern.MatchString(key) {
 		return errors.New("is no path; hint: write a.b, a[0].b, or a\\.b for a dot in a key")
 	}
 	if number, ok := value.(float64); ok && number == float64(int64(number)) {

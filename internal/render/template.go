@@ -19,7 +19,6 @@ import (
 	"helm.sh/helm/v4/pkg/engine"
 
 	"sealift.dev/internal/objects"
-	"sealift.dev/internal/text"
 )
 
 // patience is what one execution of templates may take. It cannot be interrupted: what
@@ -78,15 +77,15 @@ func (c Chart) execute(s source, at moment) (o output, err error) {
 	}()
 	loaded, err := c.load(s)
 	if err != nil {
-		return output{}, fmt.Errorf("the chart in %q: %s", c.Folder, text.Clip(err.Error(), maxMessage))
+		return output{}, fmt.Errorf("the chart in %q: %s", c.Folder, brief(err))
 	}
 	values, err := c.renderValues(loaded, s.values)
 	if err != nil {
-		return output{}, fmt.Errorf("the chart in %q: %s", c.Folder, text.Clip(err.Error(), maxMessage))
+		return output{}, fmt.Errorf("the chart in %q: %s", c.Folder, brief(err))
 	}
 	rendered, err := engine.Engine{CustomTemplateFuncs: functions(at)}.RenderWithContext(context.Background(), loaded, values)
 	if err != nil {
-		return output{}, fmt.Errorf("the chart in %q: %s", c.Folder, text.Clip(err.Error(), maxMessage))
+		return output{}, fmt.Errorf("the chart in %q: %s", c.Folder, brief(err))
 	}
 	o.templates = map[string]string{}
 	for name, content := range rendered {
@@ -101,6 +100,15 @@ func (c Chart) execute(s source, at moment) (o output, err error) {
 		slices.SortStableFunc(o.crds, func(a, b objects.File) int { return strings.Compare(a.Path, b.Path) })
 	}
 	return o, nil
+}
+
+// brief leaves out the middle of Helm's messages, which name every template on the way.
+func brief(err error) string {
+	message := err.Error()
+	if len(message) <= 2*maxMessage {
+		return message
+	}
+	return strings.ToValidUTF8(message[:maxMessage]+" … "+message[len(message)-maxMessage:], "")
 }
 
 // place is a chart's file by its path in the repository, where Helm has the chart's
