@@ -27,7 +27,8 @@ func newRootCommand(s streams) *cobra.Command {
   sealift sync       verifies releases, applies them, and keeps the cluster there
   sealift automate   commits newer image versions back to Git
 
-Exit codes: 0 done, 1 error, 2 usage, 3 the release is not trusted.`,
+Exit codes: 0 done, 1 error, 2 usage, 3 the release is not trusted, 4 differences
+(with --exit-code).`,
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -41,6 +42,7 @@ Exit codes: 0 done, 1 error, 2 usage, 3 the release is not trusted.`,
 		newVerifyCommand(s),
 		newInspectCommand(s),
 		newCopyCommand(s),
+		newDiffCommand(s),
 		newSyncCommand(s),
 		newAutomateCommand(s),
 		newInstallCommand(s),
@@ -61,6 +63,7 @@ const (
 	exitError     = 1
 	exitUsage     = 2
 	exitUntrusted = 3
+	exitDifferent = 4
 )
 
 // exitCode is the one table from errors to exit codes.
@@ -74,6 +77,8 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &refusal) && refusal.Reason != verify.Unavailable && refusal.Reason != verify.NotFound:
 		return exitUntrusted
+	case errors.Is(err, errDifferent):
+		return exitDifferent
 	}
 	return exitError
 }

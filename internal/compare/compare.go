@@ -1,0 +1,158 @@
+// Package compare tells how two sets of Kubernetes objects differ, by object and
+// field. It changes nothing and knows no schema: lists are matched by the keys
+// that Kubernetes' own kinds use, so that a reordered list is no difference.
+package compare
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// Masked stands for a value of a Secret.
+const Masked = "(masked)"
+
+// What happened to an object.
+const (
+	Added   = "added"
+	Removed = "removed"
+	Changed = "changed"
+)
+
+// Object is an object that is not the same in both sets.
+type Object struct {
+	Change     string  `json:"change"`
+	APIVersion string  `json:"apiVersion"`
+	Kind       string  `json:"kind"`
+	Namespace  string  `json:"namespace,omitempty"`
+	Name       string  `json:"name"`
+	Fields     []Field `json:"fields,omitempty"` // of a changed object, in the order of their paths
+}
+
+// Field is a value that is not the same. A nil Old was added, a nil New removed;
+// a value that is null counts as not there.
+type Field struct {
+	Path string `json:"path"` // spec.containers[name=app].image
+	Old  any    `json:"old,omitempty"`
+	New  any    `json:"new,omitempty"`
+}
+
+// Objects compares two sets of objects, as they are before a cluster adds to them.
+// An object is the same in both if group, kind, namespace and name are. Values of
+// Secrets are masked. The result is sorted: removed, added, changed, by kind and name.
+func Objects(before, after []*unstructured.Unstructured) []Object {
+	was, is := byIdentity(before), byIdentity(after)
+	found := []Object{}
+	for id, u := range was {
+		if is[id] == nil {
+			found = append(found, objectOf(u, Removed))
+		}
+	}
+	for id, u := range is {
+		if was[id] == nil {
+			found = append(found, objectOf(u, Added))
+			continue
+		}
+		if fields := fieldsOf(was[id], u); len(fields) > 0 {
+			changed := objectOf(u, Changed)
+			changed.Fields = fields
+			found = append(found, changed)
+		}
+	}
+	slices.SortFunc(found, func(a, b Object) int { return strings.Compare(a.order(), b.order()) })
+	return found
+}
+
+type identity struct{ group, kind, namespace, name string }
+
+func byIdentity(objs []*unstructured.Unstructured) map[identity]*unstructured.Unstructured {
+	known := map[identity]*unstructured.Unstructured{}
+	for _, u := range objs {
+		known[identity{u.GroupVersionKind().Group, u.GetKind(), u.GetNamespace(), u.GetName()}] = u
+	}
+	return known
+}
+
+func objectOf(u *unstructured.Unstructured, change string) Object {
+	return Object{Change: change, APIVersion: u.GetAPIVersion(), Kind: u.GetKind(), Namespace: u.GetNamespace(), Name: u.GetName()}
+}
+
+func (o Object) order() string {
+	rank := map[string]string{Removed: "0", Added: "1", Changed: "2"}[o.Change]
+	return strings.Join([]string{rank, o.Kind, o.Namespace, o.Name, o.APIVersion}, "\x00")
+}
+
+// String is KIND NAMESPACE/NAME.
+func (o Object) String() string {
+	if o.Namespace == "" {
+		return o.Kind + " " + o.Name
+	}
+	return o.Kind + " " + o.Namespace + "/" + o.Name
+}
+
+func fieldsOf(before, after *unstructured.Unstructured) []Field {
+	c := &comparison{}
+	c.maps("", before.Object, after.Object)
+	if after.GetKind() == "Secret" && after.GroupVersionKind().Group == "" {
+		for i := range c.fields {
+			c.fields[i].mask()
+		}
+	}
+	slices.SortStableFunc(c.fields, func(a, b Field) int { return strings.Compare(a.Path, b.Path) })
+	return c.fields
+}
+
+// mask leaves what is no value of the Secret. The annotation in which kubectl
+// keeps a copy is one.
+func (f *Field) mask() {
+	const copied = `metadata.annotations["kubectl.kubernetes.io/last-applied-configuration"]`
+	top, _, _ := strings.Cut(f.Path, ".")
+	top, _, _ = strings.Cut(top, "[")
+	if top != "data" && top != "stringData" && f.Path != copied && f.Path != "metadata.annotations" {
+		return
+	}
+	if f.Old != nil {
+		f.Old = Masked
+	}
+	if f.New != nil {
+		f.New = Masked
+	}
+}
+
+type comparison struct{ fields []Field }
+
+func (c *comparison) note(path string, before, after any) {
+	c.fields = append(c.fields, Field{Path: path, Old: before, New: after})
+}
+
+func (c *comparison) values(path string, before, after any) {
+	switch was := before.(type) {
+	case map[string]any:
+		if is, ok := after.(map[string]any); ok {
+			c.maps(path, was, is)
+			return
+		}
+	case []any:
+		if is, ok := after.([]any); ok {
+			c.lists(path, was, is)
+			return
+		}
+	}
+	if !reflect.DeepEqual(before, after) {
+		c.note(path, before, after)
+	}
+}
+
+func (c *comparison) maps(path string, before, after map[string]any) {
+	for _, key := range slices.Sorted(maps.Keys(before)) {
+		c.values(child(path, key), before[key], after[key])
+	}
+	for _, key := range slices.Sorted(maps.Keys(after)) {
+		if _, both := before[key]; !both && after[key] != nil {
+			c.note(child(path, key), nil, after[key])
+		}
+	}
+}
