@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -45,6 +46,9 @@ func newPublicRoot(o PublicRoot, now func() time.Time) *publicRoot {
 	}
 	if o.Transport == nil {
 		o.Transport = httpx.NewTransport()
+	}
+	if o.Cache != "" { // what is kept there was checked with one root.json
+		o.Cache = filepath.Join(o.Cache, rootID(o.Root)[:16])
 	}
 	p := &publicRoot{options: o, now: now, fetching: make(chan struct{}, 1)}
 	p.fetching <- struct{}{}

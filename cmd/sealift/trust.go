@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/pflag"
 
@@ -134,7 +136,7 @@ func (f *rootFlags) options() (verify.Options, error) {
 	if f.mirror != "" && f.root == "" {
 		return verify.Options{}, usage(errors.New("--tuf-mirror needs --tuf-root, the root.json of that repository"))
 	}
-	public := &verify.PublicRoot{Mirror: f.mirror}
+	public := &verify.PublicRoot{Mirror: f.mirror, Cache: tufCache()}
 	if f.root != "" {
 		data, err := readBounded(f.root, maxPolicyBytes)
 		if err != nil {
@@ -143,4 +145,13 @@ func (f *rootFlags) options() (verify.Options, error) {
 		public.Root = data
 	}
 	return verify.Options{Public: public}, nil
+}
+
+// tufCache keeps what TUF repositories said; empty: there is no place for it.
+func tufCache() string {
+	folder, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(folder, "sealift", "tuf")
 }

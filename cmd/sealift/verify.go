@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -27,14 +28,19 @@ func newVerifyCommand(s streams) *cobra.Command {
 		Use:   "verify oci://HOST/REPOSITORY:TAG",
 		Short: "Say who signed a release, and from which commit",
 		Long: `Verify a release with the code that the synchronizer uses: its signatures under
-a trust policy or a public key, and the statement that they cover.
+a trust policy, a public key or an identity, and the statement that they cover.
 
 Exit code 3 means that the release is not trusted.`,
 		Example: `  # Under the policy that the cluster enforces
   sealift verify oci://registry.example.com/deploy/shop:main --policy trust.yaml
 
   # With one public key
-  sealift verify oci://registry.example.com/deploy/shop:main --key cosign.pub`,
+  sealift verify oci://registry.example.com/deploy/shop:main --key cosign.pub
+
+  # By one workflow, without a key
+  sealift verify oci://registry.example.com/deploy/shop:main \
+    --certificate-oidc-issuer https://token.actions.githubusercontent.com \
+    --certificate-identity https://github.com/acme/deploy/.github/workflows/publish.yml@refs/heads/main`,
 		Args: oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), s, args[0]) },
 	}
@@ -96,7 +102,15 @@ func printVerified(w io.Writer, v verify.Verified) error {
 	statement := v.Statement()
 	line("Verified", v.Ref().String())
 	for _, signer := range v.Signers() {
-		line("Signed by", fmt.Sprintf("%s (%s, key %.16s)", signer.Authority, signer.Format, signer.KeyID))
+		line("Signed by", fmt.Sprintf("%s (%s, %s)", signer.Authority, signer.Format, whose(signer)))
+	}
+	for _, verdict := range v.Verdicts() {
+		for _, attested := range verdict.Attestations {
+			line("Attested", fmt.Sprintf("%s by %s (%s)", attested.PredicateType, attested.Authority, whose(attested.Signer)))
+		}
+	}
+	if mirror := v.Mirror(); mirror.Of != "" {
+		line("Mirror", fmt.Sprintf("%s, of %s", mirror.At, mirror.Of))
 	}
 	line("Source", statement.Source)
 	line("Revision", statement.Revision)
@@ -104,11 +118,26 @@ func printVerified(w io.Writer, v verify.Verified) error {
 	if statement.Sequence > 0 {
 		line("Sequence", fmt.Sprintf("%d (epoch %d)", statement.Sequence, statement.Epoch))
 	}
+	if !v.Until().IsZero() {
+		line("Until", v.Until().UTC().Format(time.RFC3339))
+	}
 	for _, finding := range v.Findings() {
 		line("Audit", finding)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// whose says by which key or identity a signature is, and since when it was there.
+func whose(s verify.Signer) string {
+	who := fmt.Sprintf("key %.16s", s.KeyID)
+	if s.KeyID == "" {
+		who = fmt.Sprintf("%s of %s", s.Certificate.Subject, s.Certificate.Issuer)
+	}
+	if !s.Time.IsZero() {
+		who += fmt.Sprintf(", %s by its %s", s.Time.Format(time.RFC3339), s.TimeFrom)
+	}
+	return who
 }
 
 // resolve asks the registry what a tag stands for; a digest stands for itself.
