@@ -38,7 +38,7 @@ type publishOptions struct {
 func newPublishCommand(s streams) *cobra.Command {
 	var o publishOptions
 	cmd := &cobra.Command{
-		Use:   "publish --key cosign.key",
+		Use:   "publish [--key cosign.key]",
 		Short: "Package a Git commit into a signed release, and push it",
 		Long: `Package a Git commit into a signed, immutable release, and push it to an OCI
 registry. The commit is read from Git's object store: what is not committed is
@@ -134,7 +134,7 @@ func (o *publishOptions) connect(ctx context.Context, s streams, releases []publ
 	}
 	var images publisher.ImageVerifier
 	if o.verifyImages != "" {
-		if images, err = newImageVerifier(registry, o.verifyImages); err != nil {
+		if images, err = o.imageVerifier(registry); err != nil {
 			return err
 		}
 	}
@@ -155,12 +155,12 @@ type imageVerifier struct {
 	policies []verify.NamedPolicy
 }
 
-func newImageVerifier(registry verify.Registry, policyFile string) (publisher.ImageVerifier, error) {
-	policies, err := readPolicies(policyFile)
+func (o *publishOptions) imageVerifier(registry verify.Registry) (publisher.ImageVerifier, error) {
+	policies, err := readPolicies(o.verifyImages)
 	if err != nil {
 		return nil, err
 	}
-	verifier, err := verify.New(verify.Options{Public: &verify.PublicRoot{}})
+	verifier, err := o.signing.verifier()
 	if err != nil {
 		return nil, err
 	}
