@@ -138,7 +138,7 @@ func (t *tally) explainAttestation(i int, v *Verdict) {
 		v.Problem = fmt.Sprintf("no attestation of the type %q is there", clip(d.predicateType))
 		v.hint = "have it attested by one of " + names(d.authorities) + ", as a bundle"
 	default:
-		first := t.failures[i][0]
+		first := nearest(t.failures[i])
 		v.Problem = fmt.Sprintf("no attestation of the type %q counts: %s %s", clip(d.predicateType), first.Digest, first.Problem)
 		if more := len(t.failures[i]) - 1; more > 0 {
 			v.Problem += fmt.Sprintf(" (and %d more)", more)

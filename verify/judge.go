@@ -136,16 +136,21 @@ func (t *tally) skipped(formats ...policy.Format) []Detail {
 	return details
 }
 
-// firstProblem is a signature's problem, and how many more there are.
+// firstProblem is that of the signature which came nearest, and how many more there are.
 func firstProblem(details []Detail) string {
 	if len(details) == 0 {
 		return "none was read"
 	}
-	text := fmt.Sprintf("the %s signature %s %s", details[0].Format, details[0].Digest, details[0].Problem)
+	first := nearest(details)
+	text := fmt.Sprintf("the %s signature %s %s", first.Format, first.Digest, first.Problem)
 	if more := len(details) - 1; more > 0 {
 		text += fmt.Sprintf(" (and %d more)", more)
 	}
 	return text
+}
+
+func nearest(details []Detail) Detail {
+	return slices.MaxFunc(details, func(a, b Detail) int { return a.near - b.near })
 }
 
 func names(authorities []authority) string {

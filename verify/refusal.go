@@ -69,6 +69,8 @@ type Detail struct {
 	Field     string `json:"field,omitempty"`
 	Want      string `json:"want,omitempty"`
 	Got       string `json:"got,omitempty"`
+
+	near int // see miss
 }
 
 // Error is one line: the release, the policy, the rule, and a hint.

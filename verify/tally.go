@@ -125,12 +125,22 @@ func (t *tally) countsIdentity(a authority, s *signature) (vote, *miss) {
 		return vote{}, &miss{authority: a.name, near: 1, problem: "is not proven: " + clean(err.Error())}
 	}
 	if claim, met := a.identity.differs(shown.certificate); claim != nil {
-		got := claim.of(shown.certificate)
-		return vote{}, &miss{authority: a.name, near: 2 + met, field: claim.field, want: claim.literal, got: clip(got),
-			problem: fmt.Sprintf("is by %q of the issuer %q, and authority %q expects the %s %q, got %q",
-				clip(shown.certificate.Subject), clip(shown.certificate.Issuer), a.name, claim.field, claim.literal, clip(got))}
+		return vote{}, differing(a, *claim, met, shown.certificate)
 	}
 	return vote{signer: newSigner(a, s, shown)}, nil
+}
+
+// differing tells what the certificate says instead of what is expected.
+func differing(a authority, claim claimed, met int, c Certificate) *miss {
+	m := &miss{authority: a.name, near: 2 + met, field: claim.field, want: claim.literal, got: clip(claim.of(c))}
+	m.problem = fmt.Sprintf("is not by authority %q: it expects the %s %q, got %q", a.name, m.field, m.want, m.got)
+	if m.got != c.Subject {
+		m.problem += fmt.Sprintf(", by %q", clip(c.Subject))
+	}
+	if m.got != c.Issuer {
+		m.problem += fmt.Sprintf(" of %q", clip(c.Issuer))
+	}
+	return m
 }
 
 // sameCommit holds the commit that a certificate was issued for against the one that
@@ -159,7 +169,7 @@ type miss struct {
 }
 
 func (m miss) detail(s *signature) Detail {
-	return Detail{Format: s.format, Digest: s.digest, Problem: m.problem, Authority: m.authority, Field: m.field, Want: m.want, Got: m.got}
+	return Detail{Format: s.format, Digest: s.digest, Problem: m.problem, Authority: m.authority, Field: m.field, Want: m.want, Got: m.got, near: m.near}
 }
 
 func newSigner(a authority, s *signature, shown proof) Signer {
