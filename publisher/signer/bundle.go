@@ -14,6 +14,9 @@ import (
 	"sealift.dev/verify"
 )
 
+// maxBundleBytes is the size of the largest attestation that verification reads.
+const maxBundleBytes = 1 << 20
+
 // statement is an in-toto statement v1,
 // https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md.
 type statement struct {
@@ -60,6 +63,9 @@ func (s *Signer) attach(ctx context.Context, ref artifact.Ref, p pen, about stat
 	data, err := wrapped.MarshalJSON()
 	if err != nil {
 		return err
+	}
+	if len(data) > maxBundleBytes {
+		return fmt.Errorf("the bundle has %d bytes, more than the limit of %d that is read", len(data), maxBundleBytes)
 	}
 	_, err = s.registry.Attach(ctx, ref, verify.BundleType, artifact.Blob{MediaType: verify.BundleType, Data: data}, map[string]string{
 		ocispec.AnnotationCreated:     time.Now().UTC().Format(time.RFC3339),

@@ -12,8 +12,12 @@ import (
 	pb "github.com/sigstore/protobuf-specs/gen/pb-go/trustroot/v1"
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/sign"
+	"github.com/sigstore/sigstore-go/pkg/tuf"
+	"github.com/theupdateframework/go-tuf/v2/metadata/fetcher"
 
+	"sealift.dev/internal/httpx"
 	"sealift.dev/internal/strict"
+	"sealift.dev/verify"
 )
 
 const (
@@ -153,4 +157,42 @@ func (s services) keylessProblem() error {
 		return errors.New("the signing config names no timestamp authority (tsaUrls), and Rekor v2 gives no time")
 	}
 	return nil
+}
+
+const (
+	instanceTarget = "signing_config.v0.2.json"
+	fetchTime      = 20 * time.Second // for one file of the TUF repository
+)
+
+// FetchInstance gets the signing config of the public instance, or of another one that
+// has a TUF repository.
+func FetchInstance(ctx context.Context, from verify.PublicRoot) (*Instance, error) {
+	options := tuf.DefaultOptions()
+	options.Context = ctx
+	options.CachePath, options.DisableLocalCache = from.Cache, from.Cache == ""
+	if from.Mirror != "" {
+		options.RepositoryBaseURL = from.Mirror
+	}
+	if len(from.Root) > 0 {
+		options.Root = from.Root
+	}
+	transport := from.Transport
+	if transport == nil {
+		transport = httpx.NewTransport()
+	}
+	download := fetcher.NewDefaultFetcher()
+	download.SetHTTPClient(&http.Client{Transport: transport, Timeout: fetchTime})
+	options.Fetcher = download
+	var data []byte
+	err := guard(func() error {
+		client, err := tuf.New(options)
+		if err == nil {
+			data, err = client.GetTarget(instanceTarget)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("fetching the signing config from %s: %w; hint: name a file with --signing-config where there is no way there", options.RepositoryBaseURL, err)
+	}
+	return ParseInstance(data)
 }

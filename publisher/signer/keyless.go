@@ -11,6 +11,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
 	"github.com/sigstore/sigstore-go/pkg/sign"
 
+	"sealift.dev/artifact"
 	"sealift.dev/publisher/signer/identity"
 	"sealift.dev/verify"
 	"sealift.dev/verify/policy"
@@ -97,6 +98,18 @@ func (h *holder) known(ctx context.Context) (policy.Authority, error) {
 		h.issuer, h.subject = token.Issuer, token.Subject
 	}
 	return policy.Authority{Name: "identity", Keyless: &policy.Keyless{Issuer: h.issuer, Subject: h.subject}}, nil
+}
+
+// suits compares commits: the certificate will name the one that the job runs for.
+func (h *holder) suits(ctx context.Context, s artifact.Statement) error {
+	token, err := h.Token(ctx)
+	if err != nil {
+		return err
+	}
+	if token.Commit == "" || s.Commit() == "" || token.Commit == s.Commit() {
+		return nil
+	}
+	return fmt.Errorf("the identity token is of a job for the commit %q, and the release is of %q; hint: publish the commit that the job runs for", token.Commit, s.Commit())
 }
 
 // pick asks for a certificate, unless the last one is still good.

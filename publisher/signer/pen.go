@@ -12,6 +12,7 @@ import (
 	pb "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	"github.com/sigstore/sigstore-go/pkg/sign"
 
+	"sealift.dev/artifact"
 	"sealift.dev/verify/policy"
 )
 
@@ -82,6 +83,8 @@ func (k keyed) formats(context.Context) ([]policy.Format, error) {
 func (k keyed) known(context.Context) (policy.Authority, error) {
 	return policy.Authority{Name: "key", Key: &policy.Key{Data: string(k.key.Public())}}, nil
 }
+
+func (k keyed) suits(context.Context, artifact.Statement) error { return nil }
 
 func (k keyed) pick(ctx context.Context) (pen, error) {
 	s, err := k.instance.choose(ctx, time.Now())

@@ -35,6 +35,8 @@ type author interface {
 	formats(ctx context.Context) ([]policy.Format, error)
 	// known is as whom verify knows the author, as far as it can be told by now.
 	known(ctx context.Context) (policy.Authority, error)
+	// suits says why verification would not let the author sign for a release.
+	suits(ctx context.Context, s artifact.Statement) error
 	// pick gives what signs. As whom may be known better from then on.
 	pick(ctx context.Context) (pen, error)
 }
@@ -62,6 +64,9 @@ func (s *Signer) Sign(ctx context.Context, ref artifact.Ref) (wrote bool, err er
 	if err != nil || len(missing) == 0 {
 		return false, wrap("signing", ref, err)
 	}
+	if err := s.suits(ctx, ref); err != nil {
+		return false, wrap("signing", ref, err)
+	}
 	p, err := s.author.pick(ctx)
 	if err != nil {
 		return false, wrap("signing", ref, err)
@@ -80,6 +85,19 @@ func (s *Signer) Sign(ctx context.Context, ref artifact.Ref) (wrote bool, err er
 		wrote = true
 	}
 	return wrote, nil
+}
+
+// suits asks before anything is written to a log that everybody reads.
+func (s *Signer) suits(ctx context.Context, ref artifact.Ref) error {
+	manifest, err := s.registry.Manifest(ctx, ref)
+	if err != nil {
+		return err
+	}
+	told, err := artifact.ParseStatement(manifest.Annotations)
+	if err != nil {
+		return nil // verification says what is wrong with it
+	}
+	return s.author.suits(ctx, told)
 }
 
 // missing are the formats in which the author has not signed yet.

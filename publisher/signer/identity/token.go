@@ -22,6 +22,7 @@ type Token struct {
 	secret  func() string // a function, so that no way of printing shows it
 	Issuer  string        // the claim iss
 	Subject string        // the subject alternative name that Fulcio makes of the token
+	Commit  string        // of which the job that has the token is, in hex; empty: it does not say
 	Expires time.Time     // zero: never
 	Origin  string        // where it was found, for people
 }
@@ -40,6 +41,7 @@ type claims struct {
 	Subject  string `json:"sub"`
 	Expires  any    `json:"exp"`
 	Email    string `json:"email"`
+	Commit   string `json:"sha"`               // GitHub, GitLab
 	Workflow string `json:"job_workflow_ref"`  // GitHub
 	Pipeline string `json:"ci_config_ref_uri"` // GitLab
 
@@ -71,7 +73,7 @@ func parse(secret, origin string) (Token, error) {
 	if err := json.Unmarshal(body, &c); err != nil {
 		return Token{}, errors.New("it is no identity token: its claims are not JSON")
 	}
-	t := Token{secret: func() string { return secret }, Issuer: c.Issuer, Subject: c.san(), Origin: origin}
+	t := Token{secret: func() string { return secret }, Issuer: c.Issuer, Subject: c.san(), Commit: c.Commit, Origin: origin}
 	if seconds, ok := c.Expires.(float64); ok {
 		t.Expires = time.Unix(int64(seconds), 0)
 	}
