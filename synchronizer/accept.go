@@ -25,14 +25,33 @@ type Watermark struct {
 	Revision        string
 }
 
-func watermarkOf(ref artifact.Ref, s artifact.Statement) Watermark {
+func watermarkOf(repository string, ref artifact.Ref, s artifact.Statement) Watermark {
 	return Watermark{
-		Repository: ref.Repository.String(),
+		Repository: repository,
 		Epoch:      s.Epoch,
 		Sequence:   s.Sequence,
 		Digest:     ref.Digest,
 		Revision:   s.Revision,
 	}
+}
+
+// publishedAt is the repository under which a release counts: where it says that it
+// was published, so that a mirror neither resets the count nor blocks it. What says
+// nothing counts where the place that it is read from, or what that mirrors, has
+// accepted most.
+func publishedAt(d Delivery, ref artifact.Ref, s artifact.Statement, accepted map[string]Watermark) string {
+	if s.Repository != "" {
+		return s.Repository
+	}
+	highest := ref.Repository.String()
+	for _, named := range d.Policies {
+		for _, origin := range named.Policy.Origins(ref.Repository.String()) {
+			if accepted[highest].Below(accepted[origin]) {
+				highest = origin
+			}
+		}
+	}
+	return highest
 }
 
 // Below says that w comes before o in order of epoch and sequence.

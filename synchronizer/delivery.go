@@ -54,14 +54,18 @@ type Source struct {
 	Digest      digest.Digest
 	// DockerConfig is the content of a pull secret; nil is anonymous.
 	DockerConfig []byte
+	// CA holds authorities that the registry's certificate may be of, beside the
+	// system's; ClientCert and ClientKey are shown to it. All are PEM, and may be nil.
+	CA, ClientCert, ClientKey []byte
 	// Insecure speaks plain HTTP.
 	Insecure bool
 }
 
 // State is what outlives the process. The zero State is a new Delivery's.
 type State struct {
-	// Accepted is the highest release accepted from the source's repository.
-	Accepted Watermark
+	// Accepted is the highest release accepted of each repository, by where releases
+	// say that they were published.
+	Accepted map[string]Watermark
 	// Applied is the last release that was applied in full and became healthy.
 	Applied artifact.Ref
 	// Attempted is the release of which something was written; empty once it is
@@ -77,7 +81,8 @@ type State struct {
 // Intent is saved before the first write, so that a crash leaves no orphan and
 // nothing older is accepted after it.
 type Intent struct {
-	Release  Release
+	Release Release
+	// Accepted is the highest release of its repository now; zero: as before.
 	Accepted Watermark
 	Kinds    []schema.GroupKind
 }
@@ -105,6 +110,8 @@ type Outcome struct {
 	Wanted *Release
 	// Running is the release that the cluster is kept at; nil when there is none.
 	Running *Release
+	// Older says that Wanted is pinned by its digest, and older than one accepted before.
+	Older bool
 	// Healthy says that Running is applied in full, healthy and pruned.
 	Healthy bool
 	// Deadline is when an unhealthy release has failed; zero when none is awaited.

@@ -21,7 +21,10 @@ type loaded struct {
 	release     Release
 	environment string
 	policies    [sha256.Size]byte
+	until       time.Time // when it has to be verified again; zero: never
 	objects     []*unstructured.Unstructured
+	// older says that it is accepted nevertheless, because its digest is pinned.
+	older bool
 }
 
 // want loads the release that the source names, and the watermark it raises.
@@ -38,10 +41,13 @@ func (s *Synchronizer) want(ctx context.Context, d Delivery, memo *memo, state S
 		return nil, Watermark{}, err
 	}
 	memo.wanted = l
-	watermark, err := accept(state.Accepted, watermarkOf(ref, l.release.Statement), d.Source.Digest != "")
+	repository := publishedAt(d, ref, l.release.Statement, state.Accepted)
+	highest, next := state.Accepted[repository], watermarkOf(repository, ref, l.release.Statement)
+	watermark, err := accept(highest, next, d.Source.Digest != "")
 	if err != nil {
 		return l, watermark, at(Accept, err)
 	}
+	l.older = next.Below(highest)
 	if state.Quarantined == ref.Digest {
 		return l, watermark, at(Accept, &QuarantineError{Release: l.release, Cause: state.Cause})
 	}
@@ -84,7 +90,7 @@ func (s *Synchronizer) lastGood(ctx context.Context, d Delivery, memo *memo, sta
 // the same was done under the same policies.
 func (s *Synchronizer) load(ctx context.Context, d Delivery, ref artifact.Ref, before *loaded) (*loaded, error) {
 	policies := fingerprint(d.Policies)
-	if before != nil && before.release.Ref == ref && before.environment == d.Environment && before.policies == policies {
+	if before != nil && before.release.Ref == ref && before.environment == d.Environment && before.policies == policies && before.holds(time.Now()) {
 		return before, nil
 	}
 	registry, err := s.registry(d.Source)
@@ -105,8 +111,11 @@ func (s *Synchronizer) load(ctx context.Context, d Delivery, ref artifact.Ref, b
 	if err != nil {
 		return nil, at(Decode, fmt.Errorf("release %s: %w", ref, err))
 	}
-	return &loaded{release: releaseOf(verified), environment: d.Environment, policies: policies, objects: decoded}, nil
+	return &loaded{release: releaseOf(verified), environment: d.Environment, policies: policies, until: verified.Until(), objects: decoded}, nil
 }
+
+// holds says that the verdict on l needs not be asked for again.
+func (l *loaded) holds(now time.Time) bool { return l.until.IsZero() || now.Before(l.until) }
 
 // pull fetches and unpacks a release. It takes a Verified, so that nothing
 // unverified is unpacked.

@@ -2,8 +2,8 @@ package synchronizer
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -97,22 +97,24 @@ func highest(tags []string, rng string) (string, error) {
 	return rng, nil
 }
 
-// access is what tells one registry client from another.
-type access struct {
-	insecure bool
-	secret   [sha256.Size]byte
-}
-
-// registry is the client for a source; sources with the same credentials share one.
+// registry is the client for a source; sources that are reached in the same way share one.
 func (s *Synchronizer) registry(source Source) (*artifact.Registry, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key := access{insecure: source.Insecure, secret: sha256.Sum256(source.DockerConfig)}
+	key := fingerprint(source.Insecure, source.DockerConfig, source.CA, source.ClientCert, source.ClientKey)
 	if s.registries[key] != nil {
 		return s.registries[key], nil
 	}
-	options := s.options
-	options.PlainHTTP = source.Insecure
+	transport, err := s.networks.Transport(s.networkOf(source))
+	if err != nil {
+		return nil, fmt.Errorf("reaching the registry: %w", err)
+	}
+	options := artifact.Options{
+		PlainHTTP:    source.Insecure,
+		Transport:    transport,
+		TokenServers: s.options.TokenServers,
+		UserAgent:    s.options.UserAgent,
+	}
 	if source.DockerConfig != nil {
 		credentials, err := artifact.DockerConfigCredentials(source.DockerConfig)
 		if err != nil {
@@ -125,4 +127,16 @@ func (s *Synchronizer) registry(source Source) (*artifact.Registry, error) {
 	}
 	s.registries[key] = artifact.NewRegistry(options)
 	return s.registries[key], nil
+}
+
+// networkOf is the network with the source's own authorities and certificate.
+func (s *Synchronizer) networkOf(source Source) artifact.Network {
+	network := s.options.Network
+	if len(source.CA) > 0 {
+		network.CA = slices.Concat(network.CA, []byte("\n"), source.CA)
+	}
+	if len(source.ClientCert) > 0 {
+		network.ClientCert, network.ClientKey = source.ClientCert, source.ClientKey
+	}
+	return network
 }

@@ -77,13 +77,13 @@ func (s *Synchronizer) target(d Delivery, l *loaded, state State) engine.Target 
 // begin saves the intent when this pass brings a new release or new kinds.
 func begin(ctx context.Context, l *loaded, watermark *Watermark, plan *engine.Plan, m Memory) error {
 	state := m.State()
-	intent := Intent{Release: l.release, Accepted: state.Accepted, Kinds: plan.Kinds()}
-	if watermark != nil {
+	intent := Intent{Release: l.release, Kinds: plan.Kinds()}
+	if watermark != nil && *watermark != state.Accepted[watermark.Repository] {
 		intent.Accepted = *watermark
 	}
 	known := l.release.Ref == state.Applied || l.release.Ref.Digest == state.Attempted
 	newKind := func(kind schema.GroupKind) bool { return !slices.Contains(state.Kinds, kind) }
-	if known && intent.Accepted == state.Accepted && !slices.ContainsFunc(intent.Kinds, newKind) {
+	if known && intent.Accepted == (Watermark{}) && !slices.ContainsFunc(intent.Kinds, newKind) {
 		return nil
 	}
 	return m.Begin(ctx, intent)

@@ -3,7 +3,6 @@ package synchronizer
 import (
 	"context"
 	"crypto/sha256"
-	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -40,15 +39,6 @@ type Error struct {
 func (e *Error) Error() string { return e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
 
-// keepError is a refused release while the last good one cannot be kept, either.
-// What counts is the refusal.
-type keepError struct{ cause, lost error }
-
-func (e *keepError) Error() string {
-	return fmt.Sprintf("%v; and the last good release cannot be kept: %v", e.cause, e.lost)
-}
-func (e *keepError) Unwrap() error { return e.cause }
-
 func at(step Step, err error) error {
 	if err == nil {
 		return nil
@@ -61,22 +51,30 @@ func at(step Step, err error) error {
 type Synchronizer struct {
 	engine   *engine.Engine
 	verifier *verify.Verifier
-	options  artifact.Options
+	options  Options
+	networks artifact.NetworkPool
 
 	mu         sync.Mutex
 	deliveries map[string]*memo
-	registries map[access]*artifact.Registry
+	registries map[[sha256.Size]byte]*artifact.Registry
 }
 
-// New returns a Synchronizer that reads with options, whose credentials are
-// each source's own, and lets in what verifier does.
-func New(e *engine.Engine, verifier *verify.Verifier, options artifact.Options) *Synchronizer {
+// Options say how registries are reached; credentials and certificates of a source
+// are its own.
+type Options struct {
+	Network      artifact.Network
+	TokenServers []string
+	UserAgent    string
+}
+
+// New returns a Synchronizer that reads with options, and lets in what verifier does.
+func New(e *engine.Engine, verifier *verify.Verifier, options Options) *Synchronizer {
 	return &Synchronizer{
 		engine:     e,
 		verifier:   verifier,
 		options:    options,
 		deliveries: map[string]*memo{},
-		registries: map[access]*artifact.Registry{},
+		registries: map[[sha256.Size]byte]*artifact.Registry{},
 	}
 }
 
@@ -137,18 +135,17 @@ func (s *Synchronizer) Deliver(ctx context.Context, d Delivery, m Memory) (Outco
 
 	wanted, err := s.deliverWanted(ctx, d, memo, m, &out)
 	if wanted != nil {
-		out.Wanted = &wanted.release
+		out.Wanted, out.Older = &wanted.release, wanted.older
 	}
 	if keepsWanted(err) || holds(d, m.State()) {
+		err = keptFrom(m.State(), out, err, nil)
 		return finish(d, memo, out, err), err
 	}
 	good, lost := s.lastGood(ctx, d, memo, m.State(), wanted)
 	if lost == nil && good != nil {
 		lost = s.settle(ctx, d, good, nil, memo, m, &out)
 	}
-	if lost != nil && lost.Error() != err.Error() {
-		err = &keepError{cause: err, lost: lost}
-	}
+	err = keptFrom(m.State(), out, err, lost)
 	return finish(d, memo, out, err), err
 }
 
@@ -212,6 +209,11 @@ func finish(d Delivery, memo *memo, out Outcome, err error) Outcome {
 	}
 	if !out.NextCheck.IsZero() {
 		next = min(next, time.Until(out.NextCheck))
+	}
+	for _, l := range []*loaded{memo.wanted, memo.good} {
+		if l != nil && !l.until.IsZero() && l.holds(time.Now()) {
+			next = min(next, time.Until(l.until)) // trust that ends is asked for again then
+		}
 	}
 	out.Next = max(next, 10*time.Millisecond)
 	return out

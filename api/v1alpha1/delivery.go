@@ -140,8 +140,8 @@ type Source struct {
 	// +optional
 	SecretRef *SecretRef `json:"secretRef,omitempty"`
 
-	// CertSecretRef names a Secret in the Delivery's namespace with ca.crt, the
-	// certificate authorities to trust instead of the system's, and tls.crt and
+	// CertSecretRef names a Secret in the Delivery's namespace with ca.crt,
+	// certificate authorities to trust beside the system's, and tls.crt and
 	// tls.key, a client certificate; either or both.
 	// +optional
 	CertSecretRef *SecretRef `json:"certSecretRef,omitempty"`

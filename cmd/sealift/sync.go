@@ -2,15 +2,21 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"github.com/spf13/cobra"
 
+	"sealift.dev/artifact"
+	"sealift.dev/synchronizer"
 	"sealift.dev/synchronizer/controller"
+	"sealift.dev/verify"
 )
 
 type syncOptions struct {
 	cluster            clusterFlags
+	network            networkFlags
+	root               rootFlags
 	leaderElect        bool
 	requireTrustPolicy bool
 	probeAddress       string
@@ -43,6 +49,10 @@ needs the custom resource definitions that "sealift install" applies.`,
 			if err != nil {
 				return err
 			}
+			registries, verifying, err := o.reach()
+			if err != nil {
+				return err
+			}
 			return controller.Run(cmd.Context(), controller.Options{
 				Config:             config,
 				Namespace:          o.cluster.ownNamespace(),
@@ -50,7 +60,8 @@ needs the custom resource definitions that "sealift install" applies.`,
 				RequireTrustPolicy: o.requireTrustPolicy,
 				ProbeAddress:       o.probeAddress,
 				Workers:            o.workers,
-				UserAgent:          userAgent(),
+				Verify:             verifying,
+				Registries:         registries,
 				Log:                log,
 			})
 		},
@@ -61,8 +72,34 @@ needs the custom resource definitions that "sealift install" applies.`,
 	flags.BoolVar(&o.requireTrustPolicy, "require-trust-policy", false, "refuse Deliveries that no TrustPolicy matches")
 	flags.StringVar(&o.probeAddress, "probe-address", "", "address that serves /healthz and /readyz, such as :8081")
 	flags.IntVar(&o.workers, "workers", 16, "how many Deliveries are worked on at a time")
+	o.root.register(flags)
+	o.network.register(flags)
 	flags.StringVar(&o.logFormat, "log-format", "text", "log format: text or json")
 	return cmd
+}
+
+// reach reads the files that the flags name: how registries and trusted roots are
+// reached. The proxy is also that of the TUF repository.
+func (o *syncOptions) reach() (synchronizer.Options, verify.Options, error) {
+	network, err := o.network.read()
+	if err != nil {
+		return synchronizer.Options{}, verify.Options{}, err
+	}
+	if _, err := network.Transport(); err != nil {
+		return synchronizer.Options{}, verify.Options{}, usage(fmt.Errorf("reaching registries: %w", err))
+	}
+	verifying, err := o.root.options()
+	if err != nil {
+		return synchronizer.Options{}, verify.Options{}, err
+	}
+	if verifying.Public != nil && network.Proxy != "" {
+		transport, err := artifact.Network{Proxy: network.Proxy}.Transport()
+		if err != nil {
+			return synchronizer.Options{}, verify.Options{}, usage(fmt.Errorf("reaching the TUF repository: %w", err))
+		}
+		verifying.Public.Transport = transport
+	}
+	return synchronizer.Options{Network: network, TokenServers: o.network.tokenServers, UserAgent: userAgent()}, verifying, nil
 }
 
 func newLogger(s streams, format string) (*slog.Logger, error) {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"sync"
 	"time"
 
@@ -25,7 +24,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"sealift.dev/api/v1alpha1"
-	"sealift.dev/artifact"
 	"sealift.dev/synchronizer"
 	"sealift.dev/synchronizer/engine"
 	"sealift.dev/verify"
@@ -48,10 +46,10 @@ type Options struct {
 	ProbeAddress string
 	// Workers is how many Deliveries are worked on at a time. Zero means 16.
 	Workers int
-	// Transport carries requests to registries; nil means the default one.
-	Transport http.RoundTripper
-	UserAgent string
-	Log       *slog.Logger
+	// Registries says how registries are reached; credentials and certificates come
+	// from each Delivery's own Secrets as well.
+	Registries synchronizer.Options
+	Log        *slog.Logger
 }
 
 // Run serves Deliveries until ctx ends.
@@ -74,7 +72,11 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("starting the controller: %w", err)
 	}
-	r.synchronizer = synchronizer.New(e, verifier, artifact.Options{Transport: o.Transport, UserAgent: o.UserAgent})
+	r.synchronizer = synchronizer.New(e, verifier, o.Registries)
+	if r.trust, err = newTrustSecrets(o.Config, r.queue.add); err != nil {
+		return fmt.Errorf("connecting to the cluster: %w", err)
+	}
+	defer r.trust.close()
 	serve := func(ctx context.Context) error {
 		o.Log.Info("serving deliveries", "cluster", o.Config.Host, "namespace", o.Namespace)
 		return e.Run(ctx)
@@ -163,7 +165,9 @@ type reconciler struct {
 	owners   sync.Map // engine.Owner → types.NamespacedName
 	latest   sync.Map // types.NamespacedName → *v1alpha1.Delivery as last written
 	accepted sync.Map // types.NamespacedName → *record
-	secrets  sync.Map // types.NamespacedName → pullSecret
+	accesses sync.Map // types.NamespacedName → access
+	checked  sync.Map // name of a TrustPolicy → checked
+	trust    *trustSecrets
 }
 
 func (r *reconciler) register(m manager.Manager) error {

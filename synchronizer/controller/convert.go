@@ -4,22 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"sealift.dev/api/v1alpha1"
 	"sealift.dev/artifact"
 	"sealift.dev/synchronizer"
 	"sealift.dev/synchronizer/engine"
-	"sealift.dev/verify"
-	"sealift.dev/verify/policy"
 )
 
 var (
@@ -27,9 +19,10 @@ var (
 	errInvalidPolicy = errors.New("invalid trust policy")
 	errNoPolicy      = errors.New("no trust policy")
 	errPullSecret    = errors.New("pull secret")
+	errCertSecret    = errors.New("certificate secret")
 )
 
-// convert reads what d asks for, with the policies and the pull secret it needs.
+// convert reads what d asks for, with the policies and Secrets that it needs.
 func (r *reconciler) convert(ctx context.Context, d *v1alpha1.Delivery) (synchronizer.Delivery, error) {
 	spec := d.Spec
 	asked := synchronizer.Delivery{
@@ -59,7 +52,7 @@ func (r *reconciler) convert(ctx context.Context, d *v1alpha1.Delivery) (synchro
 	if asked.Policies, err = r.policies(ctx, d, repository); err != nil {
 		return asked, err
 	}
-	asked.Source.DockerConfig, asked.Unreachable = r.pullSecret(ctx, d)
+	asked.Unreachable = r.identify(ctx, d, &asked.Source)
 	return asked, nil
 }
 
@@ -81,69 +74,6 @@ func ownedBy(d *v1alpha1.Delivery) engine.Target {
 		Prune:          true,
 		PruneProtected: d.Spec.PruneProtected,
 	}
-}
-
-// policies are the TrustPolicies that match and the Delivery's own trust; all
-// must pass, so that a tenant can only narrow.
-func (r *reconciler) policies(ctx context.Context, d *v1alpha1.Delivery, repository artifact.Repository) ([]verify.NamedPolicy, error) {
-	var list v1alpha1.TrustPolicyList
-	if err := r.client.List(ctx, &list); err != nil {
-		return nil, fmt.Errorf("listing trust policies: %w", err)
-	}
-	slices.SortFunc(list.Items, func(a, b v1alpha1.TrustPolicy) int { return strings.Compare(a.Name, b.Name) })
-	var found []verify.NamedPolicy
-	for _, p := range list.Items {
-		if !p.Spec.Concerns(d.Namespace, repository.String()) {
-			continue
-		}
-		if err := p.Spec.Validate(); err != nil {
-			return nil, fmt.Errorf("%w %s: %w", errInvalidPolicy, p.Name, err)
-		}
-		found = append(found, verify.NamedPolicy{Name: "TrustPolicy " + p.Name, Policy: p.Spec})
-	}
-	if len(found) == 0 && r.options.RequireTrustPolicy {
-		return nil, fmt.Errorf("%w matches namespace %s and repository %s, and this controller requires one; hint: ask the platform team for a TrustPolicy", errNoPolicy, d.Namespace, repository)
-	}
-	if d.Spec.Trust == nil {
-		return found, nil
-	}
-	own := policy.Policy{Mode: policy.Enforce, Trust: *d.Spec.Trust}
-	if err := own.Validate(); err != nil {
-		return nil, fmt.Errorf("%w: trust: %w", errInvalidSpec, err)
-	}
-	return append(found, verify.NamedPolicy{Name: fmt.Sprintf("Delivery %s/%s", d.Namespace, d.Name), Policy: own}), nil
-}
-
-// pullSecret is kept until the spec changes or the registry refuses it, so that
-// an idle Delivery asks the API server for nothing.
-type pullSecret struct {
-	generation int64
-	config     []byte
-}
-
-func (r *reconciler) pullSecret(ctx context.Context, d *v1alpha1.Delivery) ([]byte, error) {
-	if d.Spec.Source.SecretRef == nil {
-		return nil, nil
-	}
-	key := client.ObjectKeyFromObject(d)
-	if kept, found := r.secrets.Load(key); found && kept.(pullSecret).generation == d.Generation {
-		return kept.(pullSecret).config, nil
-	}
-	var secret corev1.Secret
-	name := d.Spec.Source.SecretRef.Name
-	err := r.reader.Get(ctx, types.NamespacedName{Namespace: d.Namespace, Name: name}, &secret)
-	if apierrors.IsNotFound(err) {
-		return nil, fmt.Errorf("%w %s: %w", errPullSecret, name, err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the pull secret %s: %w", name, err)
-	}
-	config := secret.Data[corev1.DockerConfigJsonKey]
-	if len(config) == 0 {
-		return nil, fmt.Errorf("%w %s has no key %s; hint: create it with kubectl create secret docker-registry", errPullSecret, name, corev1.DockerConfigJsonKey)
-	}
-	r.secrets.Store(key, pullSecret{generation: d.Generation, config: config})
-	return config, nil
 }
 
 func kindsOf(kinds []v1alpha1.Kind) []schema.GroupKind {

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"maps"
 
 	"github.com/opencontainers/go-digest"
 	corev1 "k8s.io/api/core/v1"
@@ -24,11 +25,11 @@ type memory struct {
 	r      *reconciler
 	d      *v1alpha1.Delivery
 	record *record
-	// repository is the source's; what was accepted counts per repository.
+	// repository is the source's.
 	repository string
 }
 
-// record is what a Delivery has accepted, by repository.
+// record is what a Delivery has accepted, by the repository of which releases say to be.
 type record struct {
 	configMap *corev1.ConfigMap // nil until something is accepted
 	accepted  map[string]synchronizer.Watermark
@@ -83,12 +84,11 @@ func recordName(d *v1alpha1.Delivery) string {
 	return fmt.Sprintf("accepted-%x", sum[:12])
 }
 
-// State is the status, with the higher of the two watermarks.
+// State is the status, with the higher of two watermarks where there are two.
 func (m *memory) State() synchronizer.State {
 	status := m.d.Status
-	state := synchronizer.State{Kinds: kindsOf(status.Kinds), Accepted: m.record.accepted[m.repository]}
-	state.Accepted.Repository = m.repository
-	if w := status.Accepted; w != nil && w.Repository == m.repository {
+	state := synchronizer.State{Kinds: kindsOf(status.Kinds), Accepted: maps.Clone(m.record.accepted)}
+	if w := status.Accepted; w != nil {
 		stored := synchronizer.Watermark{
 			Repository: w.Repository,
 			Epoch:      w.Epoch,
@@ -96,8 +96,8 @@ func (m *memory) State() synchronizer.State {
 			Digest:     digest.Digest(w.Digest),
 			Revision:   w.Revision,
 		}
-		if state.Accepted.Below(stored) {
-			state.Accepted = stored
+		if known, found := state.Accepted[w.Repository]; !found || known.Below(stored) {
+			state.Accepted[w.Repository] = stored
 		}
 	}
 	if status.Applied != nil {
@@ -125,7 +125,7 @@ func (m *memory) appliedRef(r *v1alpha1.Release) artifact.Ref {
 // Begin saves the watermark first: a crash between the two writes may cost a
 // pass, but never accepts something older.
 func (m *memory) Begin(ctx context.Context, i synchronizer.Intent) error {
-	if m.record.accepted[m.repository] != i.Accepted {
+	if w := i.Accepted; w != (synchronizer.Watermark{}) && m.record.accepted[w.Repository] != w {
 		if err := m.raise(ctx, i.Accepted); err != nil {
 			return err
 		}

@@ -7,13 +7,15 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
-	"sealift.dev/api/v1alpha1"
 	"sealift.dev/artifact"
 	"sealift.dev/internal/text"
 	"sealift.dev/synchronizer"
 	"sealift.dev/synchronizer/engine"
 	"sealift.dev/verify"
 )
+
+// reasonRevoked is the reason of a running release that is no longer trusted.
+const reasonRevoked = "TrustRevoked"
 
 // cause is a line of the table from errors to reasons. Stalled says that only a
 // person can help.
@@ -30,7 +32,10 @@ func causes() []cause {
 		{is(errInvalidSpec), "InvalidSpec", true},
 		{is(errInvalidPolicy), "InvalidTrustPolicy", true},
 		{is(errNoPolicy), "NoTrustPolicy", true},
+		{is(errTrustSecret), "TrustSecretNotFound", false},
 		{is(errPullSecret), "PullSecretNotFound", false},
+		{is(errCertSecret), "CertSecretNotFound", false},
+		{is(synchronizer.ErrTrustRevoked), reasonRevoked, true},
 		{is(synchronizer.ErrDowngrade), "Downgrade", true},
 		{is(synchronizer.ErrEquivocation), "Equivocation", true},
 		{is(synchronizer.ErrNoEnvironment), "EnvironmentNotFound", true},
@@ -68,18 +73,13 @@ func byStep() map[synchronizer.Step]string {
 }
 
 // reasonOf gives the condition's reason for err.
-func reasonOf(d *v1alpha1.Delivery, err error) (reason string, stalled bool) {
+func reasonOf(err error) (reason string, stalled bool) {
 	var quarantined *synchronizer.QuarantineError
 	if errors.As(err, &quarantined) {
 		return "RolledBack", true
 	}
 	var refusal *verify.Refusal
-	if errors.As(err, &refusal) {
-		running := d.Status.Applied
-		known := refusal.Reason != verify.Unavailable && refusal.Reason != verify.NotFound
-		if known && running != nil && running.Digest == refusal.Ref.Digest.String() {
-			return "TrustRevoked", true
-		}
+	if errors.As(err, &refusal) && !errors.Is(err, synchronizer.ErrTrustRevoked) {
 		return string(refusal.Reason), false
 	}
 	for _, c := range causes() {

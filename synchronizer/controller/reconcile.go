@@ -64,8 +64,8 @@ func (r *reconciler) deliver(ctx context.Context, d *v1alpha1.Delivery) (ctrl.Re
 	if apierrors.IsConflict(err) && atBegin(err) || ctx.Err() != nil {
 		return retryConflict(err)
 	}
-	if errors.Is(err, artifact.ErrUnauthorized) {
-		r.secrets.Delete(client.ObjectKeyFromObject(d))
+	if errors.Is(err, artifact.ErrUnauthorized) || errors.Is(err, artifact.ErrUnavailable) && d.Spec.Source.CertSecretRef != nil {
+		r.accesses.Delete(client.ObjectKeyFromObject(d))
 	}
 	if err := r.report(ctx, d, asked, outcome, err, begun); err != nil {
 		return retryConflict(err)
@@ -190,7 +190,8 @@ func (r *reconciler) namespaceEnds(ctx context.Context, name string) bool {
 func (r *reconciler) forget(name types.NamespacedName) {
 	r.latest.Delete(name)
 	r.accepted.Delete(name)
-	r.secrets.Delete(name)
+	r.accesses.Delete(name)
+	r.trust.use(name, nil)
 	r.owners.Delete(engine.OwnerOf(name.Namespace, name.Name))
 	r.synchronizer.Forget(name.Namespace, name.Name)
 }

@@ -31,7 +31,9 @@ func equal(a, b v1alpha1.DeliveryStatus) bool { return equality.Semantic.DeepEqu
 // begun is the status before the first write of a pass.
 func begun(d *v1alpha1.Delivery, i synchronizer.Intent) v1alpha1.DeliveryStatus {
 	status := *d.Status.DeepCopy()
-	status.Accepted = acceptedOf(i.Accepted)
+	if i.Accepted != (synchronizer.Watermark{}) {
+		status.Accepted = acceptedOf(i.Accepted)
+	}
 	status.Kinds = toKinds(i.Kinds)
 	if status.Applied == nil || status.Applied.Digest != i.Release.Ref.Digest.String() {
 		release := releaseOf(i.Release)
@@ -89,7 +91,7 @@ func delivered(status *v1alpha1.DeliveryStatus, generation int64, r synchronizer
 }
 
 func failed(status *v1alpha1.DeliveryStatus, d *v1alpha1.Delivery, out synchronizer.Outcome, err error) {
-	reason, stalled := reasonOf(d, err)
+	reason, stalled := reasonOf(err)
 	message := err.Error()
 	settled := out.Healthy && out.Running != nil
 	if reason == "RolledBack" && !settled {

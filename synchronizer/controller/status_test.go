@@ -85,16 +85,20 @@ func expect(t *testing.T, d *v1alpha1.Delivery, status metav1.ConditionStatus, r
 }
 
 func TestRevokedTrustHasItsOwnReason(t *testing.T) {
-	running := release("one")
-	d := &v1alpha1.Delivery{Status: v1alpha1.DeliveryStatus{Applied: &v1alpha1.Release{Digest: running.Ref.Digest.String()}}}
-	if got, _ := reasonOf(d, &verify.Refusal{Reason: verify.Untrusted, Ref: running.Ref}); got != "TrustRevoked" {
-		t.Errorf("the running release refused: %s", got)
-	}
-	if got, _ := reasonOf(d, &verify.Refusal{Reason: verify.Unavailable, Ref: running.Ref}); got != "Unavailable" {
-		t.Errorf("the registry down: %s", got)
-	}
-	if got, _ := reasonOf(d, &verify.Refusal{Reason: verify.Untrusted, Ref: release("two").Ref}); got != "Untrusted" {
-		t.Errorf("another release refused: %s", got)
+	refusal := &verify.Refusal{Reason: verify.Untrusted, Ref: release("one").Ref}
+	quarantined := &synchronizer.QuarantineError{Release: release("two")}
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{fmt.Errorf("%w: %w", synchronizer.ErrTrustRevoked, refusal), "TrustRevoked"},
+		{fmt.Errorf("%w: %w; and %v", synchronizer.ErrTrustRevoked, refusal, quarantined), "TrustRevoked"},
+		{refusal, "Untrusted"},
+		{&verify.Refusal{Reason: verify.Unavailable, Ref: release("one").Ref}, "Unavailable"},
+	} {
+		if got, _ := reasonOf(tt.err); got != tt.want {
+			t.Errorf("%v: %s, want %s", tt.err, got, tt.want)
+		}
 	}
 }
 
@@ -110,6 +114,12 @@ func TestReasonsAreDocumented(t *testing.T) {
 	}
 	for _, reason := range byStep() {
 		reasons = append(reasons, reason)
+	}
+	for _, reason := range []verify.Reason{
+		verify.NoPolicy, verify.InvalidPolicy, verify.NotFound, verify.Unavailable, verify.Malformed, verify.NotSigned,
+		verify.Untrusted, verify.StatementMismatch, verify.AttestationMissing, verify.Revoked,
+	} {
+		reasons = append(reasons, string(reason))
 	}
 	for _, reason := range reasons {
 		if !strings.Contains(string(page), "`"+reason+"`") {

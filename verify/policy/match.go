@@ -22,13 +22,13 @@ func (p Policy) Matches(namespace, repository string) bool {
 	})
 }
 
-// Concerns is like Matches, but does not let a policy by whose patterns cannot be
-// read: nobody knows what they were meant to match.
-func (p Policy) Concerns(namespace, repository string) bool {
+// Concerns is Matches for any of several repositories, but does not let a policy by
+// whose patterns cannot be read: nobody knows what they were meant to match.
+func (p Policy) Concerns(namespace string, repositories ...string) bool {
 	if p.Match.validate() != nil {
 		p.Match.Repositories = nil
 	}
-	return p.Matches(namespace, repository)
+	return slices.ContainsFunc(repositories, func(repository string) bool { return p.Matches(namespace, repository) })
 }
 
 // matchPath compares whole path elements; reach[j] says that the elements read

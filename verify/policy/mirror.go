@@ -93,3 +93,15 @@ func each(entries []string, form *regexp.Regexp, problem string) error {
 	}
 	return nil
 }
+
+// Origins are the repositories that p lets be read at place: place itself, and what
+// p's mirrors make of it.
+func (p Policy) Origins(place string) []string {
+	origins := []string{place}
+	for _, m := range p.Mirrors {
+		if rest, ok := beneath(place, m.At); ok {
+			origins = append(origins, m.Of+rest)
+		}
+	}
+	return origins
+}
