@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sealift.dev/internal/text"
+	"sealift.dev/synchronizer"
 	"sealift.dev/verify"
 )
 
@@ -41,6 +42,7 @@ Exit codes: 0 done, 1 error, 2 usage, 3 the release is not trusted, 4 difference
 		newPublishCommand(s),
 		newVerifyCommand(s),
 		newInspectCommand(s),
+		newPullCommand(s),
 		newCopyCommand(s),
 		newDiffCommand(s),
 		newSyncCommand(s),
@@ -76,6 +78,8 @@ func exitCode(err error) int {
 	case errors.As(err, &misuse) || strings.HasPrefix(err.Error(), "unknown command"):
 		return exitUsage
 	case errors.As(err, &refusal) && refusal.Reason != verify.Unavailable && refusal.Reason != verify.NotFound:
+		return exitUntrusted
+	case errors.Is(err, synchronizer.ErrDowngrade), errors.Is(err, synchronizer.ErrEquivocation):
 		return exitUntrusted
 	case errors.Is(err, errDifferent):
 		return exitDifferent
