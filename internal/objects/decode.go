@@ -20,7 +20,7 @@ func Decode(files []File, limits Limits) ([]*unstructured.Unstructured, error) {
 		if d.total += int64(len(f.Data)); d.total > limits.Total {
 			return nil, fmt.Errorf("%q: the files hold more than %d bytes: %w", f.Path, limits.Total, ErrLimit)
 		}
-		if d.values += valuesAtMost(f.Data); d.values > limits.AllValues {
+		if d.values += f.nodesAtMost(); d.values > limits.AllValues {
 			return nil, fmt.Errorf("%q: the files hold more than %d values: %w", f.Path, limits.AllValues, ErrLimit)
 		}
 		documents, err := Documents(f, limits)

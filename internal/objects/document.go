@@ -56,7 +56,7 @@ func jsonDocument(f File, limits Limits) ([]Document, error) {
 	if int64(len(f.Data)) > limits.Document {
 		return nil, fmt.Errorf("%q is larger than %d bytes: %w", f.Path, limits.Document, ErrLimit)
 	}
-	if valuesAtMost(f.Data) > limits.Values {
+	if nodesAtMost(f.Data, true) > limits.Values {
 		return nil, fmt.Errorf("%q holds more than %d values: %w", f.Path, limits.Values, ErrLimit)
 	}
 	if len(bytes.TrimSpace(f.Data)) == 0 {
@@ -113,26 +113,13 @@ func isMarker(line []byte) bool {
 	return ok && (len(after) == 0 || bytes.IndexByte([]byte(" \t\r\n"), after[0]) >= 0)
 }
 
-// valuesAtMost is an upper bound on the values in a document, so that a small
-// file of brackets is refused before a parser makes 100 bytes of each of them.
-func valuesAtMost(data []byte) int {
-	n := 1
-	for _, b := range data {
-		switch b {
-		case '\n', ',', '[', '{', ':':
-			n++
-		}
-	}
-	return n
-}
-
 // convert reads one chunk. It returns nil for an empty document, and the line
 // in the chunk of the first value or of the error.
 func convert(chunk []byte, limits Limits) (converted []byte, line int, err error) {
 	if int64(len(chunk)) > limits.Document {
 		return nil, 0, fmt.Errorf("a document of more than %d bytes: %w", limits.Document, ErrLimit)
 	}
-	if valuesAtMost(chunk) > limits.Values {
+	if nodesAtMost(chunk, false) > limits.Values {
 		return nil, 0, fmt.Errorf("a document of more than %d values: %w", limits.Values, ErrLimit)
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(chunk))
@@ -149,16 +136,17 @@ func convert(chunk []byte, limits Limits) (converted []byte, line int, err error
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return nil, root.Line, errors.New(`a second document follows without "---"`)
 	}
-	first := root.Content[0]
-	if first.Tag == "!!null" {
+	line, null := root.Content[0].Line, root.Content[0].Tag == "!!null"
+	if null {
 		return nil, 0, nil
 	}
+	root = yaml.Node{} // the conversion needs as much memory again
 	converted, err = k8syaml.YAMLToJSONStrict(chunk)
 	if err != nil {
 		line, err := yamlError(err)
 		return nil, line, err
 	}
-	return converted, first.Line, nil
+	return converted, line, nil
 }
 
 var yamlLine = regexp.MustCompile(`(?s)^(?:error converting YAML to JSON: )?yaml: (?:unmarshal errors:\s+)?(?:line (\d+): )?(.*)$`)

@@ -17,10 +17,10 @@ type File struct {
 type Limits struct {
 	Documents int   // YAML documents, and objects after lists are flattened
 	Document  int64 // bytes of one document, aliases expanded
-	Values    int   // values of one document
+	Values    int   // values of one document, as nodesAtMost counts
 	Depth     int   // levels of nesting
 	Total     int64 // bytes of all files
-	AllValues int   // values of all files: what they cost in memory
+	AllValues int   // values of all files, counted so: what they cost in memory
 }
 
 // DefaultLimits is what both the publisher and the synchronizer use, so that
@@ -29,9 +29,9 @@ func DefaultLimits() Limits {
 	return Limits{
 		Documents: 20_000,
 		Document:  4 << 20,
-		Values:    600_000,
+		Values:    300_000,
 		Depth:     100,
-		Total:     64 << 20,
-		AllValues: 2_000_000,
+		Total:     16 << 20,
+		AllValues: 1_000_000,
 	}
 }
