@@ -85,7 +85,7 @@ func (q *inquiry) collectBundles(ctx context.Context, registry Registry) {
 	}
 	for _, d := range marked.foreign {
 		q.skip(Detail{Format: policy.Bundle, Digest: d.Digest,
-			Problem: fmt.Sprintf("%v but an attestation, %q", errForeign, clip(d.Annotations[PredicateTypeNote]))})
+			Problem: fmt.Sprintf("%v but an attestation, %q", errForeign, clip(d.Annotations[PredicateTypeNote])), near: foreign})
 	}
 }
 
@@ -140,7 +140,7 @@ func (q *inquiry) read(ctx context.Context, candidates []candidate, b *budget) b
 func (e *evidence) add(c candidate, s *signature, err error) {
 	switch {
 	case errors.Is(err, errForeign):
-		e.skip(Detail{Format: c.format, Digest: c.digest, Problem: clean(err.Error())})
+		e.skip(Detail{Format: c.format, Digest: c.digest, Problem: clean(err.Error()), near: foreign})
 	case errors.Is(err, errBudget):
 		e.see(c)
 		e.limit = err.Error()

@@ -120,8 +120,8 @@ const maxDetails = 64
 
 // details says of every signature that the rule looked at why it does not count.
 func (t *tally) details() []Detail {
-	details := t.skipped(t.formats...)
-	details = append(details, t.misses...)
+	details := slices.Concat(t.misses, t.skipped(t.formats...))
+	slices.SortStableFunc(details, func(a, b Detail) int { return b.near - a.near })
 	return details[:min(len(details), maxDetails)]
 }
 
@@ -136,14 +136,20 @@ func (t *tally) skipped(formats ...policy.Format) []Detail {
 	return details
 }
 
-// firstProblem is that of the signature which came nearest, and how many more there are.
+// firstProblem is that of the signature which came nearest, and how many more there
+// are; what is no signature is not counted.
 func firstProblem(details []Detail) string {
 	if len(details) == 0 {
 		return "none was read"
 	}
-	first := nearest(details)
+	first, more := nearest(details), -1
+	for _, d := range details {
+		if d.near != foreign || d == first {
+			more++
+		}
+	}
 	text := fmt.Sprintf("the %s signature %s %s", first.Format, first.Digest, first.Problem)
-	if more := len(details) - 1; more > 0 {
+	if more > 0 {
 		text += fmt.Sprintf(" (and %d more)", more)
 	}
 	return text

@@ -155,9 +155,13 @@ func (t *tally) sameCommit(by Signer) *miss {
 			clip(by.Certificate.Subject), clip(signed), clip(stated))}
 }
 
-// nearSigner is the nearness of a signature that is by an authority, and does not
-// count for another reason.
-const nearSigner = 100
+const (
+	// nearSigner is the nearness of a signature that is by an authority, and does not
+	// count for another reason.
+	nearSigner = 100
+	// foreign is that of what is no signature, and told last.
+	foreign = -1
+)
 
 // miss is why a signature does not count for an authority.
 type miss struct {
