@@ -39,6 +39,8 @@ func TestScripts(t *testing.T) {
 	must(t, err)
 	keyDir, err := pairs()
 	must(t, err)
+	docs, err := filepath.Abs("../docs")
+	must(t, err)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
@@ -62,7 +64,7 @@ func TestScripts(t *testing.T) {
 				{"GIT_AUTHOR_NAME", "Ada"}, {"GIT_AUTHOR_EMAIL", "ada@example.com"},
 				{"GIT_COMMITTER_NAME", "Ada"}, {"GIT_COMMITTER_EMAIL", "ada@example.com"},
 				{"PATH", filepath.Dir(sealift) + string(os.PathListSeparator) + os.Getenv("PATH")},
-				{"REGISTRY", registry.Host}, {"CLOSED", closed.Host}, {"GIT", git.URL}, {"KEYS", keyDir},
+				{"REGISTRY", registry.Host}, {"CLOSED", closed.Host}, {"GIT", git.URL}, {"KEYS", keyDir}, {"DOCS", docs},
 			} {
 				e.Setenv(pair[0], pair[1])
 			}
