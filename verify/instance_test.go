@@ -41,7 +41,7 @@ import (
 // instance is a Sigstore instance whose clock the test holds: an authority with a
 // certificate log, a timestamp authority, and sigstore-go's virtual Rekor v1.
 type instance struct {
-	t                 *testing.T
+	t                 testing.TB
 	log               *ca.VirtualSigstore
 	caKey, ctKey, tsa *ecdsa.PrivateKey
 	caCert, tsaCert   *x509.Certificate
@@ -64,7 +64,7 @@ func must[T any](v T, err error) T {
 
 func newP256() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) }
 
-func newInstance(t *testing.T) *instance {
+func newInstance(t testing.TB) *instance {
 	t.Helper()
 	i := &instance{t: t, log: must(ca.NewVirtualSigstore()), caKey: newP256(), ctKey: newP256(), tsa: newP256()}
 	template := x509.Certificate{

@@ -30,7 +30,7 @@ import (
 
 // world is a registry with one release in it.
 type world struct {
-	t        *testing.T
+	t        testing.TB
 	host     string
 	fallback bool // no referrers API: the tag index is ours to write
 	broken   sync.Map
@@ -38,7 +38,7 @@ type world struct {
 	registry *artifact.Registry
 }
 
-func newWorld(t *testing.T, fallback bool) *world {
+func newWorld(t testing.TB, fallback bool) *world {
 	t.Helper()
 	w := &world{t: t, fallback: fallback, registry: artifact.NewRegistry(artifact.Options{PlainHTTP: true})}
 	handler := registry.New(registry.WithReferrersSupport(!fallback), registry.Logger(log.New(io.Discard, "", 0)))
@@ -181,7 +181,7 @@ func (w *world) legacy(key keypair, payload string, edits ...func(*ocispec.Descr
 }
 
 // verifier trusts nothing besides policies.
-func verifier(t *testing.T) *verify.Verifier {
+func verifier(t testing.TB) *verify.Verifier {
 	t.Helper()
 	v, err := verify.New(verify.Options{})
 	if err != nil {
@@ -197,7 +197,7 @@ func (w *world) verify(policies ...verify.NamedPolicy) (verify.Verified, error) 
 // keypair signs as cosign does with a key of its kind.
 type keypair struct{ *sign.EphemeralKeypair }
 
-func newKey(t *testing.T, algorithm pb.PublicKeyDetails) keypair {
+func newKey(t testing.TB, algorithm pb.PublicKeyDetails) keypair {
 	t.Helper()
 	k, err := sign.NewEphemeralKeypair(&sign.EphemeralKeypairOptions{Algorithm: algorithm})
 	if err != nil {
@@ -206,9 +206,9 @@ func newKey(t *testing.T, algorithm pb.PublicKeyDetails) keypair {
 	return keypair{k}
 }
 
-func ecdsaKey(t *testing.T) keypair { return newKey(t, pb.PublicKeyDetails_PKIX_ECDSA_P256_SHA_256) }
+func ecdsaKey(t testing.TB) keypair { return newKey(t, pb.PublicKeyDetails_PKIX_ECDSA_P256_SHA_256) }
 
-func (k keypair) pem(t *testing.T) string {
+func (k keypair) pem(t testing.TB) string {
 	t.Helper()
 	text, err := k.GetPublicKeyPem()
 	if err != nil {
@@ -217,7 +217,7 @@ func (k keypair) pem(t *testing.T) string {
 	return text
 }
 
-func (k keypair) sign(t *testing.T, data string) []byte {
+func (k keypair) sign(t testing.TB, data string) []byte {
 	t.Helper()
 	signature, _, err := k.SignData(context.Background(), []byte(data))
 	if err != nil {
@@ -227,7 +227,7 @@ func (k keypair) sign(t *testing.T, data string) []byte {
 }
 
 // bundle signs a statement; its type is that of an in-toto payload unless given.
-func (k keypair) bundle(t *testing.T, statement string, payloadType ...string) []byte {
+func (k keypair) bundle(t testing.TB, statement string, payloadType ...string) []byte {
 	t.Helper()
 	payloadType = append(payloadType, verify.PayloadType)
 	made, err := sign.Bundle(&sign.DSSEData{Data: []byte(statement), PayloadType: payloadType[0]}, k, sign.BundleOptions{})
@@ -254,7 +254,7 @@ func payloadOf(ref artifact.Ref) string {
 }
 
 // trust is a policy of the keys, each an authority named in order: a, b, c …
-func trust(t *testing.T, keys ...keypair) verify.NamedPolicy {
+func trust(t testing.TB, keys ...keypair) verify.NamedPolicy {
 	t.Helper()
 	named := verify.NamedPolicy{Name: "shop"}
 	for i, k := range keys {
