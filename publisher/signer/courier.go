@@ -54,7 +54,11 @@ func (c *courier) RoundTrip(request *http.Request) (*http.Response, error) {
 		var busy *busyError
 		again := errors.As(err, &busy) && attempt < maxAttempts && c.ctx.Err() == nil
 		if !again {
-			return nil, fmt.Errorf("asking %s at %s (%d attempts): %w", c.service, request.URL.Redacted(), attempt, hide(err, request.Header.Get("Authorization")))
+			act := fmt.Sprintf("asking %s at %s", c.service, request.URL.Redacted())
+			if attempt > 1 {
+				act += fmt.Sprintf(" (%d attempts)", attempt)
+			}
+			return nil, fmt.Errorf("%s: %w", act, hide(err, request.Header.Get("Authorization")))
 		}
 		if err := wait(c.ctx, max(busy.after, c.pause<<attempt/2+rand.N(c.pause))); err != nil {
 			return nil, err

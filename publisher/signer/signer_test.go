@@ -166,8 +166,13 @@ func store(t *testing.T, referrers bool) (*artifact.Registry, artifact.Ref) {
 	t.Helper()
 	server := httptest.NewServer(registry.New(registry.WithReferrersSupport(referrers), registry.Logger(log.New(io.Discard, "", 0))))
 	t.Cleanup(server.Close)
+	return storeAt(t, server.URL)
+}
+
+func storeAt(t *testing.T, url string) (*artifact.Registry, artifact.Ref) {
+	t.Helper()
 	client := artifact.NewRegistry(artifact.Options{PlainHTTP: true})
-	repository := artifact.Repository{Host: strings.TrimPrefix(server.URL, "http://"), Path: "shop"}
+	repository := artifact.Repository{Host: strings.TrimPrefix(url, "http://"), Path: "shop"}
 	config, err := client.PutBlob(context.Background(), repository, artifact.Blob{MediaType: ocispec.MediaTypeEmptyJSON, Data: []byte("{}")})
 	if err != nil {
 		t.Fatal(err)
