@@ -1,6 +1,8 @@
 package verify
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"strings"
 	"testing"
@@ -93,5 +95,28 @@ func FuzzLegacyPayload(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, encoded string) {
 		s, err := readLegacy(data, encoded, fuzzedRef())
 		check(t, s, err)
+	})
+}
+
+// FuzzNotes: annotations never panic, and make no bundle of another payload or
+// signature than those they are beside.
+func FuzzNotes(f *testing.F) {
+	const payload, encoded = "{}", "AAAA"
+	f.Add("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", `{"SignedEntryTimestamp":"AAAA","Payload":{"body":"eyJraW5kIjoiaGFzaGVkcmVrb3JkIiwiYXBpVmVyc2lvbiI6IjAuMC4xIn0=","integratedTime":1,"logIndex":1,"logID":"00"}}`, `{"SignedRFC3161Timestamp":"AAAA"}`)
+	f.Add(" \n", `{"SignedEntryTimestamp":"","Payload":{"body":1}}`, `{}`)
+	f.Add("", `{"Payload":{"body":null}}`, `null`)
+	f.Fuzz(func(t *testing.T, certificate, log, stamp string) {
+		l, err := readNotes([]byte(payload), encoded, map[string]string{CertificateNote: certificate, LogNote: log, TimestampNote: stamp})
+		if err != nil {
+			return
+		}
+		content, err := l.SignatureContent()
+		sum := sha256.Sum256([]byte(payload))
+		if err != nil || !bytes.Equal(content.Signature(), []byte{0, 0, 0}) || !bytes.Equal(content.MessageSignatureContent().Digest(), sum[:]) {
+			t.Errorf("a bundle of something else: %v, %v", content, err)
+		}
+		if l.certified() != (certificate != "") {
+			t.Errorf("certified %v by %q", l.certified(), certificate)
+		}
 	})
 }

@@ -275,6 +275,27 @@ func TestRootOfAPolicy(t *testing.T) {
 
 var hashOfPayload = regexp.MustCompile(`("payloadHash":\{"algorithm":"sha256","value":")[0-9a-f]{64}`)
 
+// Bundles of strangers, of this instance and of another, hide nobody.
+func TestKeylessStrangers(t *testing.T) {
+	i, other, w := newInstance(t), newInstance(t), newWorld(t, false)
+	evil := ci()
+	evil.subject = strings.Replace(evil.subject, "acme", "evil", 1)
+	for range 100 {
+		w.attach(i.sign(evil, statementOf(w.ref.Digest), witnesses{stamped: ago(0)}))
+		w.attach(other.sign(ci(), statementOf(w.ref.Digest), witnesses{stamped: ago(0)}))
+	}
+	start := time.Now()
+	_, err := w.judge(verify.Options{TrustedRoot: i.root()}, byIdentity())
+	refused(t, err, verify.Untrusted, `expects the subject "`+workflow+`", got "https://github.com/evil/`)
+	w.attach(i.sign(ci(), statementOf(w.ref.Digest), witnesses{stamped: ago(0)}))
+	if _, err := w.judge(verify.Options{TrustedRoot: i.root()}, byIdentity()); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(start); took > time.Minute {
+		t.Errorf("it took %v", took)
+	}
+}
+
 const publicPEM = `-----BEGIN PUBLIC KEY-----
 MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
 -----END PUBLIC KEY-----

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -309,6 +311,27 @@ func TestSignedBy(t *testing.T) {
 		got, err := verifier(t).SignedBy(context.Background(), w.registry, w.ref, who, test.format)
 		if err != nil || got != test.want {
 			t.Errorf("%s: %v, %v, want %v", test.format, got, err, test.want)
+		}
+	}
+}
+
+// docs/trust.md has a line for every reason.
+func TestReasonsAreDocumented(t *testing.T) {
+	source, err := os.ReadFile("refusal.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("../docs/trust.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reasons := regexp.MustCompile(` Reason = "(\w+)"`).FindAllStringSubmatch(string(source), -1)
+	if len(reasons) < 10 {
+		t.Errorf("%d reasons are too few to be all", len(reasons))
+	}
+	for _, reason := range reasons {
+		if !strings.Contains(string(page), "\n| `"+reason[1]+"` | ") {
+			t.Errorf("the page does not explain %s", reason[1])
 		}
 	}
 }
