@@ -45,6 +45,8 @@ func PublishAll(ctx context.Context, releases []Options, how Batch) ([]Result, e
 			}
 		})
 	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	for i, o := range releases {
 		// Rendering is not for two goroutines; what follows is.
 		d, err := b.draft(ctx, o.withDefaults())
@@ -56,8 +58,9 @@ func PublishAll(ctx context.Context, releases []Options, how Batch) ([]Result, e
 				l.record(i, o, r, err)
 			}
 		}
-		if stop := cause(ctx, err); stop != nil {
-			l.abandon(releases, i+1, stop)
+		if why := cause(ctx, err); why != nil {
+			stop() // what runs away takes more and more until the process ends
+			l.abandon(releases, i+1, why)
 			break
 		}
 	}

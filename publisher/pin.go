@@ -38,7 +38,10 @@ func newPins() *pins { return &pins{slots: make(chan struct{}, parallel), asked:
 func (p *pins) pin(ctx context.Context, o Options, r rendered, before map[string]string) ([]artifact.Image, error) {
 	images := map[string]artifact.Image{} // by the pinned reference
 	var problems []error
-	answers := p.askAll(ctx, o, r, before)
+	answers, err := p.askAll(ctx, o, r, before)
+	if err != nil {
+		return nil, err
+	}
 	for _, name := range r.names() {
 		told := map[string]bool{}
 		err := objects.EachImage(r.objects[name], o.ImagePaths, func(u *unstructured.Unstructured, written string) (string, error) {
@@ -72,19 +75,33 @@ func (p *pins) pin(ctx context.Context, o Options, r rendered, before map[string
 	return all, nil
 }
 
-// askAll asks for every image in r, and does not wait for the answers.
-func (p *pins) askAll(ctx context.Context, o Options, r rendered, before map[string]string) map[string]*answer {
-	answers := map[string]*answer{}
+// maxImages is how many images one release may name.
+const maxImages = 5000
+
+// images lists the images of all environments as they are written, sorted, each once.
+func (r rendered) images(o Options) []string {
+	var all []*unstructured.Unstructured
 	for _, name := range r.names() {
-		for _, written := range objects.Images(r.objects[name], o.ImagePaths...) {
-			asked := written
-			if digest := before[written]; digest != "" {
-				asked = withDigest(written, digest)
-			}
-			answers[written] = p.ask(ctx, o, asked)
-		}
+		all = append(all, r.objects[name]...)
 	}
-	return answers
+	return objects.Images(all, o.ImagePaths...)
+}
+
+// askAll asks for every image in r, and does not wait for the answers.
+func (p *pins) askAll(ctx context.Context, o Options, r rendered, before map[string]string) (map[string]*answer, error) {
+	images := r.images(o)
+	if len(images) > maxImages {
+		return nil, fmt.Errorf("the release names %d images, more than %d: %w", len(images), maxImages, objects.ErrLimit)
+	}
+	answers := map[string]*answer{}
+	for _, written := range images {
+		asked := written
+		if digest := before[written]; digest != "" {
+			asked = withDigest(written, digest)
+		}
+		answers[written] = p.ask(ctx, o, asked)
+	}
+	return answers, nil
 }
 
 func withDigest(written, digest string) string {
@@ -133,12 +150,5 @@ func resolveImage(ctx context.Context, o Options, written string) (artifact.Imag
 
 // hasTags says that an image is named without its digest.
 func (r rendered) hasTags(o Options) bool {
-	for _, objs := range r.objects {
-		for _, written := range objects.Images(objs, o.ImagePaths...) {
-			if !strings.Contains(written, "@") {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(r.images(o), func(written string) bool { return !strings.Contains(written, "@") })
 }

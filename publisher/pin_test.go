@@ -191,3 +191,20 @@ func TestVerifyImages(t *testing.T) {
 		t.Errorf("%v, %d writes", err, w.writes-writes)
 	}
 }
+
+// TestTooManyImages: nobody is asked for any of them.
+func TestTooManyImages(t *testing.T) {
+	w := newWorld(t)
+	var images strings.Builder
+	for i := range 5001 {
+		fmt.Fprintf(&images, "  - %s/apps/shop:%d\n", w.host, i)
+	}
+	w.commit("prod/a.yaml", "apiVersion: example.com/v1\nkind: Cart\nmetadata: {name: a}\nspec:\n  images:\n"+images.String())
+	o := w.as()
+	asked := &counted{Registry: w.registry, asked: map[string]int{}}
+	o.Images = asked
+	o.ImagePaths = []objects.ImagePath{{APIVersion: "example.com", Kind: "Cart", Fields: []objects.Field{field(t, "spec.images[*]")}}}
+	if _, err := publisher.Publish(t.Context(), o); err == nil || !strings.Contains(err.Error(), "names 5001 images, more than 5000") || w.writes > 0 || len(asked.asked) > 0 {
+		t.Errorf("%v, %d asked for", err, len(asked.asked))
+	}
+}

@@ -186,6 +186,7 @@ func TestChartRefuses(t *testing.T) {
 		"schema's file":     {"values.schema.json", `{"$ref": "file:///etc/passwd"}`, "nothing is fetched"},
 		"odd schema":        {"values.schema.json", `[`, "schema of shop"},
 		"definition":        {"crds/crd.yaml", "a: b\n", `"charts/shop/crds/crd.yaml" line 1`},
+		"odd ignore":        {".helmignore", "a**b\n", `"charts/shop/.helmignore": `},
 		"conflict": {"values.yaml", "a: 1\n<<<<<<< HEAD\nb: 1\n=======\nb: 2\n>>>>>>> x\n",
 			`"charts/shop/values.yaml" line 2 is a conflict marker of Git (<<<<<<<)`},
 		"no archive": {"charts/x.tgz", "x", `"charts/x.tgz": reading gzip`},

@@ -35,16 +35,20 @@ func (r *reader) chart(folder string) ([]objects.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	rules, err := r.ignored(folder, paths)
+	if err != nil {
+		return nil, err
+	}
 	var files []objects.File
 	for _, p := range paths {
+		if ignores(rules, relative(folder, p)) {
+			continue
+		}
 		data, err := r.read(p)
 		if err != nil {
 			return nil, err
 		}
 		files = append(files, objects.File{Path: relative(folder, p), Data: data})
-	}
-	if files, err = withoutIgnored(files); err != nil {
-		return nil, fmt.Errorf("%q: %w", path.Join(folder, ".helmignore"), err)
 	}
 	if files, err = r.unpacked(files, 0); err != nil {
 		return nil, fmt.Errorf("the chart in %q: %w", folder, err)
@@ -59,27 +63,30 @@ func relative(folder, p string) string {
 	return strings.TrimPrefix(p, folder+"/")
 }
 
-// withoutIgnored drops what .helmignore names, also by a folder above it.
-func withoutIgnored(files []objects.File) ([]objects.File, error) {
+// ignored reads .helmignore, if there is one.
+func (r *reader) ignored(folder string, paths []string) (*ignore.Rules, error) {
 	rules := ignore.Empty()
-	for _, f := range files {
-		if f.Path == ignore.HelmIgnore {
-			parsed, err := ignore.Parse(bytes.NewReader(f.Data))
-			if err != nil {
-				return nil, err
-			}
-			rules = parsed
+	if file := path.Join(folder, ignore.HelmIgnore); slices.Contains(paths, file) {
+		data, err := r.read(file)
+		if err != nil {
+			return nil, err
+		}
+		if rules, err = ignore.Parse(bytes.NewReader(data)); err != nil {
+			return nil, fmt.Errorf("%q: %w", file, err)
 		}
 	}
 	rules.AddDefaults()
-	return slices.DeleteFunc(files, func(f objects.File) bool {
-		for folder := path.Dir(f.Path); folder != "."; folder = path.Dir(folder) {
-			if rules.Ignore(folder, info{name: path.Base(folder), folder: true}) {
-				return true
-			}
+	return rules, nil
+}
+
+// ignores says that rules name a file of the chart, or a folder that it is in.
+func ignores(rules *ignore.Rules, p string) bool {
+	for folder := path.Dir(p); folder != "."; folder = path.Dir(folder) {
+		if rules.Ignore(folder, info{name: path.Base(folder), folder: true}) {
+			return true
 		}
-		return rules.Ignore(f.Path, info{name: path.Base(f.Path)})
-	}), nil
+	}
+	return rules.Ignore(p, info{name: path.Base(p)})
 }
 
 // info is all that rules of .helmignore ask for.
