@@ -41,6 +41,7 @@ func TestListedTokenServer(t *testing.T) {
 		want   error
 	}{
 		"listed":                {[]string{host}, elsewhere + "/auth/token", give, nil},
+		"service called alike":  {[]string{host}, elsewhere + `/auth/token",service="s",x="` + elsewhere + "/auth/token", give, nil},
 		"in another case":       {[]string{strings.ToUpper(host)}, elsewhere + "/auth/token", give, nil},
 		"not listed":            {nil, elsewhere + "/auth/token", give, ErrUnauthorized},
 		"another port":          {[]string{"localhost:1"}, elsewhere + "/auth/token", give, ErrUnauthorized},

@@ -89,7 +89,8 @@ func (g *Guard) checkResponse(first *url.URL, response *http.Response) error {
 			return err
 		}
 		for _, realm := range listed {
-			headers[i] = strings.ReplaceAll(headers[i], realm, aliasOf(first, realm))
+			at := max(strings.Index(strings.ToLower(headers[i]), "realm"), 0) // the service may be called alike
+			headers[i] = headers[i][:at] + strings.Replace(headers[i][at:], realm, aliasOf(first, realm), 1)
 		}
 	}
 	return nil
