@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"sealift.dev/verify"
@@ -252,4 +253,37 @@ func TestVerdictsAreRemembered(t *testing.T) {
 	refused(t, ask(with(named, func(p *policy.Policy) { p.Require.AtLeast = 1; p.Formats = []policy.Format{policy.Legacy} })), verify.Unavailable)
 	now = now.Add(time.Hour)
 	refused(t, ask(named), verify.Unavailable)
+}
+
+// One verifier serves many at once.
+func TestManyAtOnce(t *testing.T) {
+	i, w, key := newInstance(t), newWorld(t, false), ecdsaKey(t)
+	w.ref = w.release("shop", statement(w, nil))
+	w.attach(i.sign(ci(), statementOf(w.ref.Digest), witnesses{stamped: ago(0)}))
+	w.attach(key.bundle(t, statementOf(w.ref.Digest)))
+	w.attachAs(provenance, key.bundle(t, attests(w.ref.Digest, `{"n":1}`)))
+	for _, verdicts := range []int{-1, 1} {
+		v, err := verify.New(verify.Options{TrustedRoot: i.root(), Verdicts: verdicts})
+		if err != nil {
+			t.Fatal(err)
+		}
+		named := with(byIdentity(), func(p *policy.Policy) {
+			p.Authorities = append(p.Authorities, policy.Authority{Name: "manager", Key: &policy.Key{Data: key.pem(t)}})
+			p.Require.AtLeast = 2
+			p.Attestations = []policy.Attestation{{PredicateType: provenance, Authorities: []policy.Attestor{{Name: "manager"}},
+				Conditions: []policy.Condition{{Expression: "predicate.n == 1"}}}}
+		})
+		var group errgroup.Group
+		for n := range 16 {
+			group.Go(func() error {
+				one := named
+				one.Name = fmt.Sprintf("shop-%d", n%3)
+				_, err := v.Release(context.Background(), w.registry, w.ref, []verify.NamedPolicy{one}, verify.Claim{})
+				return err
+			})
+		}
+		if err := group.Wait(); err != nil {
+			t.Error(err)
+		}
+	}
 }

@@ -66,8 +66,17 @@ func (t *tally) weigh(s *signature) {
 		v.authority = i
 		t.votes = append(t.votes, v)
 	}
-	if !counts && len(t.misses) < maxDetails {
-		t.misses = append(t.misses, nearest.detail(s))
+	if !counts {
+		t.miss(nearest.detail(s))
+	}
+}
+
+// miss keeps why a signature does not count: the first of them, and the nearest.
+func (t *tally) miss(d Detail) {
+	if last := len(t.misses) - 1; last+1 < maxDetails {
+		t.misses = append(t.misses, d)
+	} else if d.near > t.misses[last].near {
+		t.misses[last] = d
 	}
 }
 
