@@ -53,7 +53,7 @@ type outcome struct {
 func TestMain(m *testing.M) {
 	switch os.Getenv(childVariable) {
 	case "":
-		os.Exit(m.Run())
+		os.Exit(all(m))
 	case "idle":
 		report(outcome{})
 	default:
@@ -64,6 +64,16 @@ func TestMain(m *testing.M) {
 		}
 		report(read(context.Background(), j))
 	}
+}
+
+func all(m *testing.M) int {
+	var err error
+	if built, err = os.MkdirTemp("", "sealift-hostile-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	defer os.RemoveAll(built)
+	return m.Run()
 }
 
 func report(o outcome) {

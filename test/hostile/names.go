@@ -7,7 +7,7 @@ func manifests() []string {
 		"another body than the digest says", "wrong digest header", "HEAD and GET disagree", "manifest over 4 MiB", "manifest without end",
 		"content encoding gzip", "no media type", "media type against content type", "image and index in one", "duplicate keys",
 		"keys that differ in case", "Docker schema 1", "an index", "no layer", "two layers", "layer size negative", "layer size 2^62",
-		"layer size 60 MiB over the bytes", "layer size smaller than the bytes", "layer of other bytes", "layer without end", "layer with foreign urls",
+		"layer size 20 MiB over the bytes", "layer size smaller than the bytes", "layer of other bytes", "layer without end", "layer with foreign urls",
 		"annotation of 1 MiB", "100,000 annotations", "revision with escape codes", "blob redirected to another host",
 		"blob redirected to plain HTTP", "blob redirected to a metadata address", "one byte a second",
 	}

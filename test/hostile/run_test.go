@@ -14,6 +14,7 @@ type vector struct {
 	make func(w *world, hostile bool)
 	// step, reason and text say how it is refused; no step: it is delivered, too.
 	step, reason, text string
+	tls                bool // the registry of make is behind TLS
 }
 
 // idle is the memory of a reader that reads nothing.
@@ -37,8 +38,14 @@ func runAll(t *testing.T, section string, vectors []vector) {
 }
 
 func (v vector) test(t *testing.T) {
+	if v.step != "decode" { // to unpack is all that a pull does
+		v.keeps(t)
+	}
 	for _, hostile := range []bool{false, true} {
 		w := newWorld(t)
+		if v.tls {
+			w.useTLS()
+		}
 		v.make(w, hostile)
 		o := run(t, "read", w.job())
 		t.Logf("hostile %v: %d KiB over idle", hostile, o.Peak-idle.kib)

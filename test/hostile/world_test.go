@@ -87,6 +87,7 @@ func (w *world) useTLS() {
 // publish stores the release, tagged main, with a signature.
 func (w *world) publish() {
 	w.t.Helper()
+	w.referrers = nil
 	config := w.blob(ocispec.MediaTypeEmptyJSON, []byte("{}"))
 	layer := w.blob(ocispec.MediaTypeImageLayerGzip, w.layer)
 	text := encode(w.t, ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
