@@ -113,6 +113,7 @@ func (t *tally) explainNotSigned(v *Verdict) {
 func (t *tally) explainRoot(v *Verdict) {
 	v.Reason, v.cause = Unavailable, t.inquiry.publicProblem
 	v.Problem = "a keyless signature cannot be judged: " + clean(t.inquiry.publicProblem.Error())
+	v.hint = hintRoot
 }
 
 // maxDetails bounds what a report says of single signatures.

@@ -110,7 +110,7 @@ func (p *publicRoot) stale() (*trustedRoot, error) {
 }
 
 func (p *publicRoot) explain(err error) error {
-	return fmt.Errorf("fetching the trusted root from %s: %s; hint: name a file with --trusted-root where there is no way there", p.options.Mirror, clean(err.Error()))
+	return fmt.Errorf("fetching the trusted root from %s: %s", p.options.Mirror, clean(err.Error()))
 }
 
 // ask speaks TUF (https://theupdateframework.io) with the repository.

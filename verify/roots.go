@@ -20,7 +20,9 @@ const (
 )
 
 // errNoRoot is met by a keyless signature that nothing can be held against.
-var errNoRoot = errors.New("no trusted root is known for it; hint: name one with --trusted-root, or in the policy's keyless.trustedRoot")
+var errNoRoot = errors.New("no trusted root is known for it")
+
+const hintRoot = "name a trusted_root.json with --trusted-root, or in the policy's keyless.trustedRoot"
 
 // trustedRoot is the certificate authorities, logs and timestamp authorities of one
 // Sigstore instance, with what verifies against them.

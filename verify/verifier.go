@@ -164,7 +164,7 @@ func (v *Verifier) has(ctx context.Context, registry Registry, ref artifact.Ref,
 	case c.unavailable != nil:
 		return false, fmt.Errorf("looking for signatures of %s: %w", ref, c.unavailable)
 	case c.publicProblem != nil:
-		return false, fmt.Errorf("looking for signatures of %s: %w", ref, c.publicProblem)
+		return false, fmt.Errorf("looking for signatures of %s: %w; hint: %s", ref, c.publicProblem, hintRoot)
 	}
 	return false, nil
 }
