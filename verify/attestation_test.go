@@ -2,6 +2,7 @@ package verify_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -165,5 +166,29 @@ func TestAttestedBy(t *testing.T) {
 	w.attachAs(provenance, key.bundle(t, attests(w.ref.Digest, `{}`)))
 	if !has(key, provenance) || has(other, provenance) || has(key, "https://cyclonedx.org/bom") {
 		t.Error("it is ours, and provenance")
+	}
+}
+
+// Each attestation that is asked for has to be there: one stands for no other.
+func TestEveryAttestationIsNeeded(t *testing.T) {
+	w, key := newWorld(t, false), ecdsaKey(t)
+	w.attach(key.bundle(t, statementOf(w.ref.Digest)))
+	w.attachAs(provenance, key.bundle(t, attests(w.ref.Digest, `{}`)))
+	const bill = "https://cyclonedx.org/bom"
+	named := with(trust(t, key), func(p *policy.Policy) {
+		for _, kind := range []string{provenance, bill} {
+			p.Attestations = append(p.Attestations, policy.Attestation{PredicateType: kind, Authorities: []policy.Attestor{{Name: "a"}}})
+		}
+	})
+	_, err := w.verify(named)
+	refused(t, err, verify.AttestationMissing, `"`+bill+`" is there`)
+	var refusal *verify.Refusal
+	if !errors.As(err, &refusal) || refusal.Rule != "attestations[1]" {
+		t.Errorf("rule %q", refusal.Rule)
+	}
+	w.attachAs(bill, key.bundle(t, strings.Replace(attests(w.ref.Digest, `{}`), provenance, bill, 1)))
+	verified, err := w.verify(named)
+	if err != nil || len(verified.Verdicts()[0].Attestations) != 2 {
+		t.Errorf("%v, %v", verified.Verdicts(), err)
 	}
 }
