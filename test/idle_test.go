@@ -1,6 +1,7 @@
 package test
 
 import (
+	"fmt"
 	"os"
 	"regexp"
 	"strconv"
@@ -50,6 +51,8 @@ func TestIdleMinute(t *testing.T) {
 		files["deploy/"+strconv.Itoa(i)+".yaml"] = configMap("c-"+strconv.Itoa(i), "1")
 	}
 	release := w.publish(files)
+	w.apply(fmt.Sprintf("apiVersion: v1\nkind: Secret\nmetadata: {name: ci, namespace: sealift-system}\nstringData: {cosign.pub: %q}\n", w.ci.PublicPEM))
+	w.trustPolicy("authorities: [{name: ci, key: {secretRef: {name: ci}}}]") // a Secret that is watched
 	w.deliver(w.source("tag: main", ""))
 	w.delivered(release)
 	if w.dispatched("sealift-rest") == 0 {

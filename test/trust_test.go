@@ -18,13 +18,13 @@ func indented(pem string, blanks int) string {
 }
 
 // trustPolicy creates or changes the test's TrustPolicy: lines of its spec, in which
-// CI and STRANGER stand for authorities with these keys. The test's end removes it.
+// [CI] and [STRANGER] stand for authorities with these keys. The test's end removes it.
 func (w *world) trustPolicy(lines ...string) {
 	w.t.Helper()
 	authority := func(name, pem string) string {
-		return fmt.Sprintf("{name: %s, key: {data: %q}}", name, pem)
+		return fmt.Sprintf("[{name: %s, key: {data: %q}}]", name, pem)
 	}
-	spec := strings.NewReplacer("CI", authority("ci", w.ci.PublicPEM), "STRANGER", authority("stranger", w.stranger.PublicPEM)).
+	spec := strings.NewReplacer("[CI]", authority("ci", w.ci.PublicPEM), "[STRANGER]", authority("stranger", w.stranger.PublicPEM)).
 		Replace(strings.Join(lines, "\n  "))
 	w.apply(fmt.Sprintf("apiVersion: sealift.dev/v1alpha1\nkind: TrustPolicy\nmetadata: {name: %[1]s}\nspec:\n  match: {namespaces: [%[1]s]}\n  %[2]s\n", w.name, spec))
 	w.t.Cleanup(w.noPolicy)
