@@ -136,3 +136,31 @@ func TestPullSecretRunsNothing(t *testing.T) {
 		t.Error(c, err)
 	}
 }
+
+// TestDockerHubHasOneName: docker login writes an address that is nobody's host.
+func TestDockerHubHasOneName(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("DOCKER_CONFIG", dir)
+	config := []byte(`{"auths":{"https://index.docker.io/v1/":{"auth":"dTpw"}}}`)
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), config, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	person, err := DockerCredentials()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cluster, err := DockerConfigCredentials(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address, err := ParseImage("nginx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := NewRegistry(Options{}).url(address.Repository, "tags").Host
+	for name, find := range map[string]Credentials{"person": person, "cluster": cluster} {
+		if c, err := find(t.Context(), asked); err != nil || c.Password != "p" {
+			t.Errorf("%s: %s: %v %v", name, asked, c, err)
+		}
+	}
+}

@@ -254,7 +254,7 @@ func TestDockerConfigCredentials(t *testing.T) {
 			t.Errorf("%s: %v %v", host, got, err)
 		}
 	}
-	for _, bad := range []string{``, `[]`, `{"auths":{},"auths":{}}`, `{"auths":{"a":{"auth":"!"}}}`, `{"auths":{"a":{"auth":"dQ=="}}}`, strings.Repeat(" ", 1<<20+1)} {
+	for _, bad := range []string{``, `[]`, `{"auths":{},"auths":{}}`, `{"auths":{"a":{"auth":"!"}}}`, `{"auths":{"a":{"auth":"dQ=="}}}`, `{"auths":{}}` + strings.Repeat(" ", 1<<20)} {
 		if _, err := DockerConfigCredentials([]byte(bad)); err == nil {
 			t.Errorf("%.30q was accepted", bad)
 		}

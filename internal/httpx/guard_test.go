@@ -2,11 +2,13 @@ package httpx
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestSameOrganisation(t *testing.T) {
@@ -86,5 +88,34 @@ func TestRedirectedChallenge(t *testing.T) {
 	realm = elsewhere
 	if _, err := client.Get(first.URL); !errors.Is(err, ErrTokenServer) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestSlowReaders: who copies to a slow place reads slowly, and is not hung up on;
+// a registry that sends nothing meanwhile is.
+func TestSlowReaders(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = w.Write(make([]byte, 8<<20)) // more than fits into the connection's buffers
+		if r.URL.Path == "/stuck" {
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		}
+	}))
+	defer server.Close()
+	pace := Pace{Header: time.Minute, Window: 100 * time.Millisecond, Bytes: 1000}
+	client := &http.Client{Transport: &Guard{Base: NewTransport(), Pace: pace}}
+	for path, want := range map[string]error{"/": nil, "/stuck": ErrSlow} {
+		response, err := client.Get(server.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(500 * time.Millisecond) // several windows
+		for err == nil {
+			_, err = io.CopyN(io.Discard, response.Body, 512<<10)
+		}
+		if want == nil && !errors.Is(err, io.EOF) || want != nil && !errors.Is(err, want) {
+			t.Errorf("%s: %v", path, err)
+		}
+		_ = response.Body.Close()
 	}
 }

@@ -26,14 +26,17 @@ func (p Pace) headerTime(request *http.Request) time.Duration {
 	return p.Header + time.Duration(max(request.ContentLength, 0)/max(p.Bytes, 1))*p.Window
 }
 
-// body hangs up when too little arrives in a window.
+// body hangs up when too little arrives in a window. Only the time counts in
+// which somebody reads: a slow reader is not the registry's fault.
 type body struct {
 	io.ReadCloser
-	ctx    context.Context // of the request, whose cause explains a failed read
-	cancel context.CancelCauseFunc
-	read   atomic.Int64
-	done   chan struct{}
-	closed atomic.Bool
+	ctx     context.Context // of the request, whose cause explains a failed read
+	cancel  context.CancelCauseFunc
+	read    atomic.Int64 // bytes
+	waited  atomic.Int64 // nanoseconds in reads that ended
+	pending atomic.Int64 // when the read that goes on began, in nanoseconds; 0: none
+	done    chan struct{}
+	closed  atomic.Bool
 }
 
 func watch(ctx context.Context, cancel context.CancelCauseFunc, from io.ReadCloser, p Pace) io.ReadCloser {
@@ -43,9 +46,9 @@ func watch(ctx context.Context, cancel context.CancelCauseFunc, from io.ReadClos
 }
 
 func (b *body) pace(p Pace) {
-	tick := time.NewTicker(p.Window)
+	tick := time.NewTicker(max(p.Window/4, 1))
 	defer tick.Stop()
-	before := int64(0)
+	read, waited := int64(0), time.Duration(0) // when the window began
 	for {
 		select {
 		case <-b.done:
@@ -54,17 +57,32 @@ func (b *body) pace(p Pace) {
 			return
 		case <-tick.C:
 		}
-		now := b.read.Load()
-		if now-before < p.Bytes {
+		if b.waiting()-waited < p.Window {
+			continue
+		}
+		if b.read.Load()-read < p.Bytes {
 			b.cancel(ErrSlow)
 			return
 		}
-		before = now
+		read, waited = b.read.Load(), b.waiting()
 	}
 }
 
+// waiting is how long was waited for bytes altogether.
+func (b *body) waiting() time.Duration {
+	total := b.waited.Load()
+	if began := b.pending.Load(); began != 0 {
+		total += time.Now().UnixNano() - began
+	}
+	return time.Duration(total)
+}
+
 func (b *body) Read(p []byte) (int, error) {
+	began := time.Now()
+	b.pending.Store(began.UnixNano())
 	n, err := b.ReadCloser.Read(p)
+	b.pending.Store(0)
+	b.waited.Add(int64(time.Since(began)))
 	b.read.Add(int64(n))
 	if err != nil && !errors.Is(err, io.EOF) && errors.Is(context.Cause(b.ctx), ErrSlow) {
 		err = ErrSlow
