@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -117,11 +118,15 @@ func (p *publicRoot) explain(err error) error {
 func (p *publicRoot) ask(ctx context.Context) (*trustedRoot, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
+	cache := p.options.Cache
+	if cache != "" && os.MkdirAll(cache, 0o700) != nil {
+		cache = "" // a read-only file system, where keeping nothing is better than nothing
+	}
 	var data []byte
 	err := guard(func() error {
 		client, err := tuf.New(&tuf.Options{
 			Root: p.options.Root, RepositoryBaseURL: p.options.Mirror, Context: ctx,
-			CachePath: p.options.Cache, DisableLocalCache: p.options.Cache == "",
+			CachePath: cache, DisableLocalCache: cache == "",
 			Fetcher: fetcher{ctx: ctx, client: &http.Client{Transport: p.options.Transport}},
 		})
 		if err != nil {

@@ -142,8 +142,10 @@ func TestForeignPublicRoot(t *testing.T) {
 			refused(t, err, verify.Unavailable, "fetching the trusted root")
 		})
 	}
-	if _, err := w.judge(verify.Options{Public: &verify.PublicRoot{Mirror: tuf.url, Root: tuf.root}}, byIdentity()); err != nil {
-		t.Errorf("without a cache: %v", err)
+	for _, cache := range []string{"", "/dev/null/no/folder"} {
+		if _, err := w.judge(verify.Options{Public: &verify.PublicRoot{Mirror: tuf.url, Root: tuf.root, Cache: cache}}, byIdentity()); err != nil {
+			t.Errorf("cache %q: %v", cache, err)
+		}
 	}
 }
 
