@@ -18,7 +18,7 @@ func newPolicyCommand(s streams) *cobra.Command {
 		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return usage(errors.New("say which: explain or test")) },
 	}
-	cmd.AddCommand(newPolicyExplainCommand(s))
+	cmd.AddCommand(newPolicyExplainCommand(s), newPolicyTestCommand(s))
 	return cmd
 }
 
@@ -34,8 +34,8 @@ A file that holds no valid policy is an error, so this checks one as well.`,
 		Example: `  sealift policy explain trust.yaml`,
 		Args:    oneArg,
 		RunE: func(_ *cobra.Command, args []string) error {
-			if output != "" && output != "json" {
-				return usage(errors.New(`-o: only "json" is known`))
+			if err := checkOutput(output, "", "json"); err != nil {
+				return err
 			}
 			policies, err := readPolicies(args[0])
 			if err != nil {
