@@ -228,7 +228,7 @@ func without(list, other []string) []string {
 func (o *diffOptions) print(w io.Writer, r compare.Report) error {
 	switch o.output {
 	case "json":
-		return printDocument(w, "json", r)
+		return printJSON(w, r)
 	case "markdown":
 		_, err := io.WriteString(w, r.Markdown(compare.MaxComment))
 		return err

@@ -23,6 +23,8 @@ func checkOutput(format string, known ...string) error {
 	return usage(fmt.Errorf("-o: %q is none of %q", format, known))
 }
 
+func printJSON(w io.Writer, value any) error { return printDocument(w, "json", value) }
+
 // printDocument writes value as json or yaml. Characters that cannot be printed
 // are escaped: they are strangers', and the terminal would obey them.
 func printDocument(w io.Writer, format string, value any) error {

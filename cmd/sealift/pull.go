@@ -150,7 +150,7 @@ func (o *pullOptions) follow(ctx context.Context, s streams, f *follower) error 
 
 func (o *pullOptions) print(s streams, p pulled) error {
 	if o.output == "json" {
-		return printDocument(s.Out, "json", p)
+		return printJSON(s.Out, p)
 	}
 	what := "unchanged"
 	if p.Changed {

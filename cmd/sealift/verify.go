@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -153,12 +152,6 @@ func resolve(ctx context.Context, registry *artifact.Registry, address string) (
 		return artifact.Ref{}, usage(fmt.Errorf("%s: a tag or digest is missing; hint: write %s%s:main", address, artifact.Scheme, parsed.Repository))
 	}
 	return registry.Resolve(ctx, parsed.Repository, parsed.Tag)
-}
-
-func printJSON(w io.Writer, value any) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(value)
 }
 
 // readBounded reads a file that may be a pipe, and refuses one over limit bytes.
