@@ -72,7 +72,9 @@ func TestCourierRefuses(t *testing.T) {
 		"tells the token": {func(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, "bad token "+r.Header.Get("Authorization"), 400)
 		}, "bad token Bearer …", 1},
-		"speaks to the terminal": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "\x1b[2J"+strings.Repeat("a", 100<<10), 400) }, `"\x1b[2Jaaa`, 1},
+		"speaks to the terminal": {func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "\x1b[2J"+strings.Repeat("a", 100<<10), 400)
+		}, `"\x1b[2Jaaa`, 1},
 		"never ends": {func(w http.ResponseWriter, _ *http.Request) {
 			for chunk := make([]byte, 64<<10); ; {
 				if _, err := w.Write(chunk); err != nil {

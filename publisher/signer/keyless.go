@@ -2,6 +2,7 @@ package signer
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -43,14 +44,12 @@ func (s *Signer) Identity(ctx context.Context) (issuer, subject string, err erro
 	return who.Keyless.Issuer, who.Keyless.Subject, nil
 }
 
-// renewBefore is how long a certificate must still be good for.
-const renewBefore = 2 * time.Minute
-
 // holder is an identity as an author.
 type holder struct {
 	Keyless
 
 	mu       sync.Mutex
+	token    identity.Token
 	instance *Instance
 	issuer   string // from the certificate, or else from the token; empty: unknown yet
 	subject  string
@@ -91,7 +90,7 @@ func (h *holder) known(ctx context.Context) (policy.Authority, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.issuer == "" {
-		token, err := h.Token(ctx)
+		token, err := h.current(ctx)
 		if err != nil {
 			return policy.Authority{}, err
 		}
@@ -100,36 +99,56 @@ func (h *holder) known(ctx context.Context) (policy.Authority, error) {
 	return policy.Authority{Name: "identity", Keyless: &policy.Keyless{Issuer: h.issuer, Subject: h.subject}}, nil
 }
 
-// suits compares commits: the certificate will name the one that the job runs for.
-func (h *holder) suits(ctx context.Context, s artifact.Statement) error {
+// renewBefore is how long a token or a certificate must still be good for.
+const renewBefore = 2 * time.Minute
+
+// current is a token that is still good for a while. The caller holds mu.
+func (h *holder) current(ctx context.Context) (identity.Token, error) {
+	if time.Until(h.token.Expires) > renewBefore {
+		return h.token, nil
+	}
 	token, err := h.Token(ctx)
 	if err != nil {
+		return identity.Token{}, err
+	}
+	h.token = token
+	return token, nil
+}
+
+// suits compares commits: the certificate will name the one that the job runs for, and
+// what is in a log is there for everybody to read.
+func (h *holder) suits(ctx context.Context, told func() (artifact.Statement, error)) error {
+	h.mu.Lock()
+	token, err := h.current(ctx)
+	h.mu.Unlock()
+	if err != nil || token.Commit == "" {
 		return err
 	}
-	if token.Commit == "" || s.Commit() == "" || token.Commit == s.Commit() {
-		return nil
+	s, err := told()
+	if err != nil || s.Commit() == "" || token.Commit == s.Commit() {
+		return err
 	}
 	return fmt.Errorf("the identity token is of a job for the commit %q, and the release is of %q; hint: publish the commit that the job runs for", token.Commit, s.Commit())
 }
 
 // pick asks for a certificate, unless the last one is still good.
-func (h *holder) pick(ctx context.Context) (pen, error) {
+func (h *holder) pick(ctx context.Context) (p pen, renamed bool, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if time.Until(h.until) > renewBefore {
-		return h.pen, nil
+		return h.pen, false, nil
 	}
 	s, err := h.services(ctx)
 	if err != nil {
-		return pen{}, err
+		return pen{}, false, err
 	}
-	token, err := h.Token(ctx)
+	token, err := h.current(ctx)
 	if err != nil {
-		return pen{}, err
+		return pen{}, false, err
 	}
 	pair, err := sign.NewEphemeralKeypair(nil)
 	if err != nil {
-		return pen{}, fmt.Errorf("making a key: %w", err)
+		return pen{}, false, fmt.Errorf("making a key: %w", err)
 	}
 	var der []byte
 	err = guard(func() (err error) {
@@ -137,9 +156,11 @@ func (h *holder) pick(ctx context.Context) (pen, error) {
 		return err
 	})
 	if err != nil {
-		return pen{}, fmt.Errorf("asking for a certificate for %s: %w", token, hide(plain(err), "bearer "+token.Secret()))
+		return pen{}, false, fmt.Errorf("asking for a certificate for %s: %w", token, hide(plain(err), "bearer "+token.Secret()))
 	}
-	return h.take(pair, der)
+	issuer, subject := h.issuer, h.subject
+	p, err = h.take(pair, der)
+	return p, issuer != h.issuer || subject != h.subject, err
 }
 
 // take reads from the certificate as whom it lets sign.
@@ -147,6 +168,9 @@ func (h *holder) take(pair sign.Keypair, der []byte) (pen, error) {
 	parsed, err := x509.ParseCertificate(der)
 	if err != nil {
 		return pen{}, fmt.Errorf("reading the certificate: %w", err)
+	}
+	if own, ok := pair.GetPublicKey().(*ecdsa.PublicKey); !ok || !own.Equal(parsed.PublicKey) {
+		return pen{}, errors.New("the certificate is for another key than the one that was sent")
 	}
 	summary, err := certificate.SummarizeCertificate(parsed)
 	if err != nil {

@@ -84,19 +84,14 @@ func (k keyed) known(context.Context) (policy.Authority, error) {
 	return policy.Authority{Name: "key", Key: &policy.Key{Data: string(k.key.Public())}}, nil
 }
 
-func (k keyed) suits(context.Context, artifact.Statement) error { return nil }
+func (k keyed) suits(context.Context, func() (artifact.Statement, error)) error { return nil }
 
-func (k keyed) pick(ctx context.Context) (pen, error) {
+func (k keyed) pick(ctx context.Context) (pen, bool, error) {
 	s, err := k.instance.choose(ctx, time.Now())
-	if err != nil {
-		return pen{}, err
+	if err == nil && s.logVersion > 1 {
+		err = k.key.loggable()
 	}
-	if s.logVersion > 1 {
-		if err := k.key.loggable(); err != nil {
-			return pen{}, err
-		}
-	}
-	return pen{pair: keypair{k.key}, instance: k.instance}, nil
+	return pen{pair: keypair{k.key}, instance: k.instance}, false, err
 }
 
 // loggable says why Rekor v2 would refuse signatures of a key: it takes pre-hashed ones

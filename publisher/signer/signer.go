@@ -36,9 +36,9 @@ type author interface {
 	// known is as whom verify knows the author, as far as it can be told by now.
 	known(ctx context.Context) (policy.Authority, error)
 	// suits says why verification would not let the author sign for a release.
-	suits(ctx context.Context, s artifact.Statement) error
-	// pick gives what signs. As whom may be known better from then on.
-	pick(ctx context.Context) (pen, error)
+	suits(ctx context.Context, told func() (artifact.Statement, error)) error
+	// pick gives what signs. As whom may be known better from then on: renamed says so.
+	pick(ctx context.Context) (p pen, renamed bool, err error)
 }
 
 // New returns a Signer with a key. Its signatures carry no timestamps, and are in no log.
@@ -64,14 +64,14 @@ func (s *Signer) Sign(ctx context.Context, ref artifact.Ref) (wrote bool, err er
 	if err != nil || len(missing) == 0 {
 		return false, wrap("signing", ref, err)
 	}
-	if err := s.suits(ctx, ref); err != nil {
+	if err := s.author.suits(ctx, func() (artifact.Statement, error) { return s.statement(ctx, ref) }); err != nil {
 		return false, wrap("signing", ref, err)
 	}
-	p, err := s.author.pick(ctx)
+	p, renamed, err := s.author.pick(ctx)
+	if err == nil && renamed {
+		missing, err = s.missing(ctx, ref)
+	}
 	if err != nil {
-		return false, wrap("signing", ref, err)
-	}
-	if missing, err = s.missing(ctx, ref); err != nil {
 		return false, wrap("signing", ref, err)
 	}
 	for _, format := range missing {
@@ -87,17 +87,18 @@ func (s *Signer) Sign(ctx context.Context, ref artifact.Ref) (wrote bool, err er
 	return wrote, nil
 }
 
-// suits asks before anything is written to a log that everybody reads.
-func (s *Signer) suits(ctx context.Context, ref artifact.Ref) error {
+// statement is what the release says of itself. One that cannot be read is for
+// verification to judge.
+func (s *Signer) statement(ctx context.Context, ref artifact.Ref) (artifact.Statement, error) {
 	manifest, err := s.registry.Manifest(ctx, ref)
 	if err != nil {
-		return err
+		return artifact.Statement{}, err
 	}
 	told, err := artifact.ParseStatement(manifest.Annotations)
 	if err != nil {
-		return nil // verification says what is wrong with it
+		return artifact.Statement{}, nil
 	}
-	return s.author.suits(ctx, told)
+	return told, nil
 }
 
 // missing are the formats in which the author has not signed yet.
@@ -130,11 +131,11 @@ func (s *Signer) Attest(ctx context.Context, ref artifact.Ref, predicateType str
 	if err != nil || attested {
 		return false, wrap("attesting", ref, err)
 	}
-	p, err := s.author.pick(ctx)
-	if err != nil {
-		return false, wrap("attesting", ref, err)
+	p, renamed, err := s.author.pick(ctx)
+	if err == nil && renamed {
+		attested, err = s.attested(ctx, ref, predicateType)
 	}
-	if attested, err = s.attested(ctx, ref, predicateType); err != nil || attested {
+	if err != nil || attested {
 		return false, wrap("attesting", ref, err)
 	}
 	about := statement{
