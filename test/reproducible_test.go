@@ -1,6 +1,7 @@
 package test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -119,7 +120,12 @@ data:
 
 // run executes a program in dir, with only the given environment beside PATH.
 func run(dir string, environ []string, program string, args ...string) (string, error) {
-	cmd := exec.Command(program, args...)
+	return runIn(context.Background(), dir, environ, program, args...)
+}
+
+// runIn kills the program when ctx ends.
+func runIn(ctx context.Context, dir string, environ []string, program string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = dir
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "GIT_CONFIG_GLOBAL=" + os.DevNull, "GIT_CONFIG_NOSYSTEM=1"}, environ...)
 	var problem strings.Builder
