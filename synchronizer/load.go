@@ -78,6 +78,7 @@ func (s *Synchronizer) lastGood(ctx context.Context, d Delivery, memo *memo, sta
 		known = memo.wanted // so that a registry that is down stops no drift correction
 	}
 	l, err := s.load(ctx, d, state.Applied, known)
+	err = unlessNew(memo.lost, err)
 	memo.lost = err
 	if err != nil {
 		return nil, err

@@ -49,3 +49,14 @@ func revokes(state State, err error) bool {
 	refused := refusal.Ref.Digest
 	return refused != "" && (refused == state.Applied.Digest || refused == state.Attempted)
 }
+
+// unlessNew is before where err is the same refusal in other words, which may tell
+// the time or how old something is: a pass that finds nothing new has no news.
+func unlessNew(before, err error) error {
+	var one, two *verify.Refusal
+	if errors.As(before, &one) && errors.As(err, &two) &&
+		one.Reason == two.Reason && one.Ref == two.Ref && one.Policy == two.Policy && one.Rule == two.Rule {
+		return before
+	}
+	return err
+}

@@ -83,3 +83,25 @@ func TestPublishedAt(t *testing.T) {
 		}
 	}
 }
+
+func TestUnlessNew(t *testing.T) {
+	ref := artifact.Repository{Host: "registry.example.com", Path: "deploy/shop"}.At(godigest.FromString("one"))
+	refuse := func(reason verify.Reason, policy, rule string) error {
+		return at(Verify, &verify.Refusal{Reason: reason, Ref: ref, Policy: policy, Rule: rule})
+	}
+	before := refuse(verify.Untrusted, "shop", "require.atLeast")
+	for name, next := range map[string]error{
+		"no error": nil, "another error": errors.New("x"), "another reason": refuse(verify.Revoked, "shop", "require.atLeast"),
+		"another policy": refuse(verify.Untrusted, "blog", "require.atLeast"), "another rule": refuse(verify.Untrusted, "shop", "source.refs"),
+	} {
+		if got := unlessNew(before, next); got != next {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if got := unlessNew(before, refuse(verify.Untrusted, "shop", "require.atLeast")); got != before {
+		t.Error("the same refusal is news")
+	}
+	if got := unlessNew(nil, before); got != before {
+		t.Errorf("the first refusal: %v", got)
+	}
+}

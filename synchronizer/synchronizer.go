@@ -151,8 +151,9 @@ func (s *Synchronizer) Deliver(ctx context.Context, d Delivery, m Memory) (Outco
 
 // deliverWanted brings in the release that the source names.
 func (s *Synchronizer) deliverWanted(ctx context.Context, d Delivery, memo *memo, m Memory, out *Outcome) (*loaded, error) {
-	if r := memo.refused; r.err != nil && time.Now().Before(memo.retry) {
-		return r.wanted, r.err
+	before := memo.refused
+	if before.err != nil && time.Now().Before(memo.retry) {
+		return before.wanted, before.err
 	}
 	memo.refused = refusal{}
 	wanted, watermark, err := s.want(ctx, d, memo, m.State())
@@ -160,6 +161,7 @@ func (s *Synchronizer) deliverWanted(ctx context.Context, d Delivery, memo *memo
 		err = s.settle(ctx, d, wanted, &watermark, memo, m, out)
 	}
 	if !keepsWanted(err) {
+		err = unlessNew(before.err, err)
 		memo.refused = refusal{wanted: wanted, err: err}
 	}
 	return wanted, err
@@ -170,6 +172,7 @@ func (memo *memo) ask(d Delivery, state State) {
 	asked := fingerprint(d, state.Quarantined)
 	if asked != memo.asked {
 		memo.asked, memo.retry, memo.failures = asked, time.Time{}, 0
+		memo.refused, memo.lost = refusal{}, nil
 	}
 }
 

@@ -111,8 +111,9 @@ func (t Trust) check() error {
 	return nil
 }
 
-// distinct is how many different keys and identities may sign. Of a Secret and of
-// a regular expression it is not known that they stand for what another does.
+// distinct is how many different keys and identities may sign; a workflow is one
+// whatever ref it runs at. Of a Secret and of a regular expression it is not known
+// that they stand for what another does.
 func (t Trust) distinct() int {
 	seen := map[string]bool{}
 	for _, a := range t.Authorities {
@@ -123,7 +124,11 @@ func (t Trust) distinct() int {
 			}
 		}
 		if k := a.Keyless; k != nil && k.Issuer != "" && k.Subject != "" {
-			id = fmt.Sprintf("identity %q %q", k.Issuer, k.Subject)
+			subject := k.Subject
+			if at := strings.LastIndex(subject, "@"); at >= 0 && strings.Contains(subject[:at], "://") {
+				subject = subject[:at]
+			}
+			id = fmt.Sprintf("identity %q %q", k.Issuer, subject)
 		}
 		seen[id] = true
 	}
