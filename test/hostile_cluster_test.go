@@ -233,3 +233,21 @@ func (w *world) versions() string {
 	w.t.Helper()
 	return w.kubectl("get", "configmaps", "-n", w.name, "-o", `jsonpath={range .items[*]}{.metadata.name} {.metadata.resourceVersion} {.data}{"\n"}{end}`)
 }
+
+// TestForeignNamespace: a tenant whose service account ends at its namespace writes
+// nothing elsewhere, and then nothing at all.
+func TestForeignNamespace(t *testing.T) {
+	w := onSync(t)
+	w.kubectl("delete", "clusterrolebinding", w.name)
+	w.kubectl("create", "rolebinding", "deployer", "-n", w.name, "--clusterrole=admin", "--serviceaccount="+w.name+":deployer")
+	foreign := strings.Replace(configMap("b", "1"), "{name: b}", "{name: b, namespace: kube-public}", 1)
+	w.publish(map[string]string{"deploy/a.yaml": configMap("a", "1"), "deploy/b.yaml": foreign})
+	w.deliver(w.source("tag: main", ""))
+	if message := w.refused("Forbidden"); !strings.Contains(message, "kube-public/b") {
+		t.Errorf("the message does not name the object: %s", message)
+	}
+	if w.exists("configmap", "a") || strings.Contains(w.kubectl("get", "configmaps", "-n", "kube-public", "-o", "name"), "configmap/b\n") {
+		t.Error("something was written")
+	}
+	w.delivered(w.publish(map[string]string{"deploy/b.yaml": configMap("b", "1")}))
+}

@@ -22,7 +22,7 @@ func challenged(name, reason, text string, hostile, benign func(w *world) string
 		w.guard(func(rw http.ResponseWriter) {
 			rw.Header().Set("Www-Authenticate", fmt.Sprintf(`Bearer realm="%s",service="s"`, realm))
 		})
-	}, "resolve", reason, text, false}
+	}, "resolve", reason, text, false, ""}
 }
 
 // guard makes the registry refuse who does not bring the token "t", in its words.
@@ -73,7 +73,7 @@ func TestAccess(t *testing.T) {
 			w.publish()
 			at := pick(hostile, strings.Replace(tokens(w), "https:", "http:", 1), tokens(w))
 			w.guard(func(rw http.ResponseWriter) { rw.Header().Set("Www-Authenticate", `Bearer realm="`+at+`"`) })
-		}, "resolve", "Unauthorized", "no acceptable address", true},
+		}, "resolve", "Unauthorized", "no acceptable address", true, ""},
 		challenged("realm by a name that resolves to loopback", "Unauthorized", "another host", stranger, tokens),
 		challenged("realm that is a file", "Unauthorized", "no acceptable address", realm("file:///etc/passwd"), tokens),
 		challenged("realm with a user", "Unauthorized", "no acceptable address", func(w *world) string { return strings.Replace(tokens(w), "http://", "http://x@", 1) }, tokens),
@@ -95,7 +95,7 @@ func TestAccess(t *testing.T) {
 			if hostile {
 				w.s.On("", w.manifestPath("main"), stage.Answer{Status: http.StatusTemporaryRedirect, Header: http.Header{"Location": {w.manifestPath("main")}}})
 			}
-		}, "resolve", "Unavailable", "redirects", false},
+		}, "resolve", "Unavailable", "redirects", false, ""},
 		{"challenge loop", func(w *world, hostile bool) {
 			w.password = secret
 			w.publish()
@@ -112,7 +112,7 @@ func TestAccess(t *testing.T) {
 				turns++
 				rw.Header().Set("Www-Authenticate", `Bearer realm="`+at+`",service="s"`)
 			})
-		}, "resolve", "Unauthorized", "hint: log in", false},
+		}, "resolve", "Unauthorized", "hint: log in", false, ""},
 		{"second challenge of a stranger", func(w *world, hostile bool) {
 			w.password = secret
 			w.publish()
@@ -120,6 +120,6 @@ func TestAccess(t *testing.T) {
 			w.guard(func(rw http.ResponseWriter) {
 				rw.Header()["Www-Authenticate"] = []string{`Bearer realm="` + at + `",service="s"`, `Basic realm="x"`}
 			})
-		}, "resolve", "Unauthorized", "another host", false},
+		}, "resolve", "Unauthorized", "another host", false, ""},
 	})
 }

@@ -18,7 +18,7 @@ func packed(name, reason, text string, bad, benign func(t *testing.T) []byte) ve
 		}
 		w.layer = zipped(w.t, made(w.t))
 		w.publish()
-	}, "pull", reason, text, false}
+	}, "pull", reason, text, false, ""}
 }
 
 // named is a vector of a file's name beside a good one.
@@ -63,7 +63,7 @@ func layered(name, reason, text string, bad func(t *testing.T, good []byte) []by
 			w.layer = bad(w.t, bytes.Clone(w.layer))
 		}
 		w.publish()
-	}, "pull", reason, text, false}
+	}, "pull", reason, text, false, ""}
 }
 
 func TestArchives(t *testing.T) {
@@ -78,7 +78,7 @@ func TestArchives(t *testing.T) {
 		{"name with NUL", func(w *world, hostile bool) {
 			w.layer = zipped(w.t, paxName(w.t, pick(hostile, "x/a\x00b", "x/a-b")))
 			w.publish()
-		}, "pull", "Invalid", "reading tar", false},
+		}, "pull", "Invalid", "reading tar", false, ""},
 		named("name over 4,096 bytes", "Limit", "longer than 4096 bytes", strings.Repeat("x", 4097), strings.Repeat("x", 4096)),
 		named("name of invalid UTF-8", "Invalid", odd, "a\xff\xfe", "a\u00ff"),
 		named("name with escape codes", "Invalid", odd, "a\x1b[31m\n", "a[31m"),
@@ -98,7 +98,7 @@ func TestArchives(t *testing.T) {
 			}
 			w.layer = zipped(w.t, archive(w.t, e))
 			w.publish()
-		}, "", "", "", false},
+		}, "", "", "", false, ""},
 		packed("sparse file", "Invalid", "sparse", func(t *testing.T) []byte { return sparse(t, "GNU.sparse.realsize") }, func(t *testing.T) []byte { return sparse(t, "VENDOR.sparse.realsize") }),
 		packed("old sparse file", "Invalid", "reading tar", func(t *testing.T) []byte { return retyped(t, 'S') }, func(t *testing.T) []byte { return retyped(t, '0') }),
 		packed("size of a terabyte", "Limit", "more than 16777216", func(t *testing.T) []byte { return lying(t, 1<<40) }, func(t *testing.T) []byte { return lying(t, int64(len(good))) }),
@@ -106,7 +106,7 @@ func TestArchives(t *testing.T) {
 		{"a million empty files", func(w *world, hostile bool) {
 			w.layer = many(w.t, pick(hostile, 1_000_000, 1_000))
 			w.publish()
-		}, "pull", "Limit", "more than 20000 files", false},
+		}, "pull", "Limit", "more than 20000 files", false, ""},
 		named("10,000 levels", "Limit", "longer than 4096 bytes", strings.Repeat("d/", 10_000)+"x", strings.Repeat("d/", 63)+"x"),
 		named("65 levels", "Limit", "deeper than 64 folders", strings.Repeat("d/", 65)+"x", strings.Repeat("d/", 63)+"x"),
 		packed("archive without its end", "Invalid", "cut off", func(t *testing.T) []byte { a := archive(t, file("prod/a.yaml", good)); return a[:len(a)-512] }, nil),
@@ -122,11 +122,11 @@ func TestArchives(t *testing.T) {
 		{"gzip of a file of 1 GiB", func(w *world, hostile bool) {
 			w.layer = large(w.t, 1, pick(hostile, int64(1<<30), 1<<20))
 			w.publish()
-		}, "pull", "Limit", "more than 16777216", false},
+		}, "pull", "Limit", "more than 16777216", false, ""},
 		{"gzip of 1 GiB in files of 16 MiB", func(w *world, hostile bool) {
 			w.layer = large(w.t, pick(hostile, 64, 1), 16<<20)
 			w.publish()
-		}, "pull", "Limit", "more than", false},
+		}, "pull", "Limit", "more than", false, ""},
 		layered("several gzip members", "Invalid", "follow the gzip member", func(_ *testing.T, good []byte) []byte { return append(good, good...) }),
 		layered("gzip with a wrong sum", "Invalid", "checksum", func(_ *testing.T, good []byte) []byte { good[len(good)-8] ^= 1; return good }),
 		layered("gzip with a wrong length", "Invalid", "checksum", func(_ *testing.T, good []byte) []byte { good[len(good)-4] ^= 1; return good }),
@@ -134,7 +134,12 @@ func TestArchives(t *testing.T) {
 		layered("garbage after gzip", "Invalid", "follow the gzip member", func(_ *testing.T, good []byte) []byte { return append(good, "garbage"...) }),
 		layered("no gzip at all", "Invalid", "reading gzip", func(t *testing.T, _ []byte) []byte { return archive(t, file("prod/a.yaml", good)) }),
 	}
-	vectors = append(vectors, truncations(t)...)
+	whole := archive(t, file("prod/a.yaml", good), file("prod/b.yaml", strings.Replace(good, "name: a", "name: b", 1)), file("x", strings.Repeat("x", 600)))
+	for n := 0; n <= len(whole)-512; n += 512 {
+		v := packed(fmt.Sprintf("truncated at %d bytes", n), "Invalid", "", func(*testing.T) []byte { return whole[:n] }, func(*testing.T) []byte { return whole })
+		v.listed = "truncated at %d bytes"
+		vectors = append(vectors, v)
+	}
 	runAll(t, Archives, vectors)
 }
 
@@ -239,18 +244,4 @@ func globals(t *testing.T, n int) []byte {
 		entries = append(entries, one)
 	}
 	return archive(t, append(entries, file("prod/objects.yaml", good))...)
-}
-
-// truncations are a layer's tar cut at every 512 bytes.
-func truncations(t *testing.T) []vector {
-	whole := archive(t, file("prod/a.yaml", good), file("prod/b.yaml", strings.Replace(good, "name: a", "name: b", 1)), file("x", strings.Repeat("x", 600)))
-	var cuts [][]byte
-	for n := 0; n <= len(whole)-512; n += 512 {
-		cuts = append(cuts, whole[:n])
-	}
-	vectors := make([]vector, 0, len(cuts))
-	for i, cut := range cuts {
-		vectors = append(vectors, packed(fmt.Sprintf("truncated at %d bytes", i*512), "Invalid", "", func(*testing.T) []byte { return cut }, func(*testing.T) []byte { return whole }))
-	}
-	return vectors
 }

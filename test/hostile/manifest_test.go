@@ -25,7 +25,7 @@ func edited(name, old, new, step, reason, text string) vector {
 			w.edit = func(manifest string) string { return strings.Replace(manifest, old, new, 1) }
 		}
 		w.publish()
-	}, step, reason, text, false}
+	}, step, reason, text, false, ""}
 }
 
 // answered is a vector of another answer to the manifest by its digest.
@@ -38,7 +38,7 @@ func answered(name, step, reason, text string, answer func(w *world, a *stage.An
 			answer(w, &a)
 		}
 		w.s.On("", w.manifestPath(w.ref.Digest.String()), a)
-	}, step, reason, text, false}
+	}, step, reason, text, false, ""}
 }
 
 // endless writes data until the reader is gone.
@@ -89,7 +89,7 @@ func TestManifests(t *testing.T) {
 			}
 			w.s.On(http.MethodHead, w.manifestPath("main"), stage.Answer{Header: http.Header{"Docker-Content-Digest": {told.String()}}})
 			w.s.On("", w.manifestPath(digest.FromString("another").String()), stage.Answer{Body: w.manifest, Header: http.Header{"Content-Type": {ocispec.MediaTypeImageManifest}}})
-		}, "verify", "Malformed", "its bytes have the digest", false},
+		}, "verify", "Malformed", "its bytes have the digest", false, ""},
 		edited("manifest over 4 MiB", `"layers"`, strings.Repeat(" ", 4<<20)+`"layers"`, "verify", "Malformed", "more than 4194304 bytes"),
 		answered("manifest without end", "verify", "Malformed", "more than 4194304 bytes", func(w *world, a *stage.Answer) {
 			a.Stream = func(ctx context.Context, out io.Writer) error { return endless(ctx, out, make([]byte, 1<<16)) }
@@ -115,22 +115,22 @@ func TestManifests(t *testing.T) {
 				const kind = "application/vnd.docker.distribution.manifest.v1+prettyjws"
 				w.ref.Digest = w.s.Manifest(repository, kind, []byte(`{"schemaVersion":1,"name":"x","fsLayers":[],"signatures":[]}`), "main")
 			}
-		}, "verify", "Malformed", "schema version", false},
+		}, "verify", "Malformed", "schema version", false, ""},
 		{"an index", func(w *world, hostile bool) {
 			w.publish()
 			if hostile {
 				index := encode(w.t, ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{{MediaType: ocispec.MediaTypeImageManifest, Digest: w.ref.Digest, Size: 1}}})
 				w.s.Manifest(repository, ocispec.MediaTypeImageIndex, []byte(strings.Replace(index, `"schemaVersion":0`, `"schemaVersion":2`, 1)), "main")
 			}
-		}, "verify", "Malformed", "media type", false},
+		}, "verify", "Malformed", "media type", false, ""},
 		{"no layer", func(w *world, hostile bool) {
 			w.edit = func(m string) string { return layers(m, pick(hostile, 0, 1)) }
 			w.publish()
-		}, "pull", "Invalid", "no layer", false},
+		}, "pull", "Invalid", "no layer", false, ""},
 		{"two layers", func(w *world, hostile bool) {
 			w.edit = func(m string) string { return layers(m, pick(hostile, 2, 1)) }
 			w.publish()
-		}, "pull", "Invalid", "2 layers", false},
+		}, "pull", "Invalid", "2 layers", false, ""},
 		sized("layer size negative", func(int) int64 { return -1 }, "verify", "Malformed", "size of -1"),
 		sized("layer size 2^62", func(int) int64 { return 1 << 62 }, "verify", "Malformed", "size of 4611686018427387904"),
 		sized("layer size 20 MiB over the bytes", func(n int) int64 { return int64(n) + 20<<20 }, "pull", "Corrupt", "instead of the"),
@@ -138,36 +138,36 @@ func TestManifests(t *testing.T) {
 		{"layer of other bytes", func(w *world, hostile bool) {
 			w.publish()
 			w.s.On("", w.blobPath(w.layer), stage.Answer{Body: append([]byte{pick(hostile, byte('x'), w.layer[0])}, w.layer[1:]...)})
-		}, "pull", "Corrupt", "have the digest", false},
+		}, "pull", "Corrupt", "have the digest", false, ""},
 		{"layer without end", func(w *world, hostile bool) {
 			w.publish()
 			if hostile {
 				w.s.On("", w.blobPath(w.layer), stage.Answer{Stream: func(ctx context.Context, out io.Writer) error { return endless(ctx, out, w.layer) }})
 			}
-		}, "pull", "Corrupt", "more bytes than the", false},
+		}, "pull", "Corrupt", "more bytes than the", false, ""},
 		{"layer with foreign urls", func(w *world, hostile bool) {
 			foreign := w.canary(true)
 			w.edit = func(m string) string {
 				return strings.Replace(m, `"layers":[{`, `"layers":[{`+pick(hostile, `"urls":["`+foreign.URL()+`"],`, `"annotations":{},`), 1)
 			}
 			w.publish()
-		}, "verify", "Malformed", "lies elsewhere", false},
+		}, "verify", "Malformed", "lies elsewhere", false, ""},
 		edited("annotation of 1 MiB", `"annotations":{`, `"annotations":{"a":"`+strings.Repeat("x", 1<<20)+`",`, "verify", "Malformed", "bytes of annotations"),
 		edited("100,000 annotations", `"annotations":{`, annotations(100_000), "verify", "Malformed", "annotations are more than 256"),
 		{"revision with escape codes", func(w *world, hostile bool) {
 			w.annotations[artifact.AnnotationSequence] = "8"
 			w.annotations[ocispec.AnnotationRevision] = pick(hostile, "main\x1b[2J\u202e\x00@sha1:2f2dd1b", "main@sha1:2f2dd1b")
 			w.publish()
-		}, "", "", "", false},
+		}, "", "", "", false, ""},
 		{"blob redirected to another host", func(w *world, hostile bool) {
 			w.redirected(pick(hostile, w.elsewhere, w.here))
-		}, "", "", "", false},
+		}, "", "", "", false, ""},
 		{"blob redirected to plain HTTP", func(w *world, hostile bool) {
 			w.redirected(pick(hostile, w.elsewhere, w.here))
-		}, "pull", "Unavailable", "redirect from https", true},
+		}, "pull", "Unavailable", "redirect from https", true, ""},
 		{"blob redirected to a metadata address", func(w *world, hostile bool) {
 			w.redirected(pick(hostile, func() string { return "http://169.254.169.254/latest" }, w.elsewhere))
-		}, "pull", "Unavailable", "link-local", false},
+		}, "pull", "Unavailable", "link-local", false, ""},
 		answered("one byte a second", "verify", "Unavailable", "too slow", func(w *world, a *stage.Answer) { a.Stream = slowly(w.manifest) }),
 	}
 	runAll(t, Manifests, vectors)
@@ -190,7 +190,7 @@ func sized(name string, size func(n int) int64, step, reason, text string) vecto
 			}
 		}
 		w.publish()
-	}, step, reason, text, false}
+	}, step, reason, text, false, ""}
 }
 
 // redirected publishes a release whose layer lies where to says, and whose registry

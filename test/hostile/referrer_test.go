@@ -31,7 +31,7 @@ func referred(name string, make func(w *world, d *ocispec.Manifest)) vector {
 		w.list(w.store(m))
 		w.referrers = append(w.referrers, kept...)
 		w.list()
-	}, "", "", "", false}
+	}, "", "", "", false, ""}
 }
 
 // alone is a vector of our own signature, in a referrer that must not count.
@@ -47,7 +47,7 @@ func alone(name, reason, text string, make func(w *world, m *ocispec.Manifest)) 
 		make(w, &m)
 		w.referrers = nil
 		w.list(w.store(m))
-	}, "verify", reason, text, false}
+	}, "verify", reason, text, false, ""}
 }
 
 // flood lists n more referrers before ours, or behind it.
@@ -78,15 +78,15 @@ func TestReferrers(t *testing.T) {
 		{"9,999 descriptors behind ours", func(w *world, hostile bool) {
 			w.publish()
 			w.flood(pick(hostile, 9_999, 10), false)
-		}, "", "", "", false},
+		}, "", "", "", false, ""},
 		{"9,999 descriptors before ours", func(w *world, hostile bool) {
 			w.publish()
 			w.flood(pick(hostile, 9_999, 10), true)
-		}, "verify", "Untrusted", "the limit of 1024 signatures", false},
+		}, "verify", "Untrusted", "the limit of 1024 signatures", false, ""},
 		{"10,001 descriptors before ours", func(w *world, hostile bool) {
 			w.publish()
 			w.flood(pick(hostile, 10_001, 10), true)
-		}, "verify", "Untrusted", "the search ended at", false},
+		}, "verify", "Untrusted", "the search ended at", false, ""},
 		{"pages without end", func(w *world, hostile bool) {
 			w.publish()
 			if !hostile {
@@ -100,14 +100,14 @@ func TestReferrers(t *testing.T) {
 				rw.Header().Set("Link", fmt.Sprintf(`<%s?n=%d>; rel="next"`, r.URL.Path, pages))
 				_, _ = io.WriteString(rw, `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`)
 			}})
-		}, "verify", "Untrusted", "more than 64 pages", false},
+		}, "verify", "Untrusted", "more than 64 pages", false, ""},
 		{"next page on another host", func(w *world, hostile bool) {
 			w.publish()
 			link := pick(hostile, "http://"+w.canary(true).Host+"/next", w.s.URL()+"/next")
 			w.s.On("", "/next", stage.Answer{Body: []byte(encode(w.t, map[string]any{"schemaVersion": 2, "mediaType": ocispec.MediaTypeImageIndex, "manifests": w.referrers})), Header: http.Header{"Content-Type": {ocispec.MediaTypeImageIndex}}})
 			w.s.On("", w.referrersPath(), stage.Answer{Body: []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`),
 				Header: http.Header{"Content-Type": {ocispec.MediaTypeImageIndex}, "Link": {"<" + link + `>; rel="next"`}}})
-		}, "verify", "Untrusted", "on another host", false},
+		}, "verify", "Untrusted", "on another host", false, ""},
 		alone("of another subject", "NotSigned", "its subject is another", func(_ *world, m *ocispec.Manifest) { m.Subject.Digest = other }),
 		alone("of no subject", "NotSigned", "its subject is another", func(w *world, m *ocispec.Manifest) { m.Subject = nil }),
 		{"manifest that is not what the descriptor says", func(w *world, hostile bool) {
@@ -116,7 +116,7 @@ func TestReferrers(t *testing.T) {
 			if hostile {
 				w.s.On("", w.manifestPath(d.Digest.String()), stage.Answer{Body: w.manifest, Header: http.Header{"Content-Type": {d.MediaType}}})
 			}
-		}, "verify", "Untrusted", "its bytes have the digest", false},
+		}, "verify", "Untrusted", "its bytes have the digest", false, ""},
 		alone("with no layer", "Untrusted", "0 layers", func(_ *world, m *ocispec.Manifest) { m.Layers = []ocispec.Descriptor{} }),
 		alone("with two layers", "Untrusted", "2 layers", func(_ *world, m *ocispec.Manifest) { m.Layers = append(m.Layers, m.Layers[0]) }),
 		referred("odd one beside ours", func(_ *world, m *ocispec.Manifest) { m.Layers, m.Subject.Digest = nil, other }),
@@ -129,7 +129,7 @@ func TestReferrers(t *testing.T) {
 				data = strings.Replace(data, `"x":"",`, "", 1)
 			}
 			w.attach([]byte(data))
-		}, "verify", "Untrusted", "limit of 262144", false},
+		}, "verify", "Untrusted", "limit of 262144", false, ""},
 		{"tag index instead of the API", func(w *world, hostile bool) {
 			w.publish()
 			if hostile {
@@ -137,13 +137,13 @@ func TestReferrers(t *testing.T) {
 				w.s.Manifest(repository, ocispec.MediaTypeImageIndex, []byte(index), strings.Replace(w.ref.Digest.String(), ":", "-", 1))
 				w.s.On("", w.referrersPath(), stage.Answer{Status: http.StatusNotFound})
 			}
-		}, "", "", "", false},
+		}, "", "", "", false, ""},
 		{"registry that answers 500", func(w *world, hostile bool) {
 			w.publish()
 			if hostile {
 				w.s.On("", w.referrersPath(), stage.Answer{Status: http.StatusInternalServerError})
 			}
-		}, "verify", "Unavailable", "status 500", false},
+		}, "verify", "Unavailable", "status 500", false, ""},
 		{"bundles by 500 strangers", func(w *world, hostile bool) {
 			w.publish()
 			kept := w.referrers
@@ -153,13 +153,13 @@ func TestReferrers(t *testing.T) {
 			}
 			w.referrers = append(w.referrers, kept...)
 			w.list()
-		}, "", "", "", false},
+		}, "", "", "", false, ""},
 		{"descriptors that lie", func(w *world, hostile bool) {
 			w.publish()
 			if hostile {
 				w.list(ocispec.Descriptor{MediaType: "x", Digest: "sha256:x", Size: 1}, ocispec.Descriptor{MediaType: "x", Digest: digest.FromString("x"), Size: -1},
 					ocispec.Descriptor{MediaType: "x", Digest: digest.FromString("x"), Size: 1 << 62}, ocispec.Descriptor{ArtifactType: verify.BundleType, Digest: digest.FromString("x"), Size: 1})
 			}
-		}, "", "", "", false},
+		}, "", "", "", false, ""},
 	})
 }

@@ -1,6 +1,8 @@
 package hostile
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,7 +16,8 @@ type vector struct {
 	make func(w *world, hostile bool)
 	// step, reason and text say how it is refused; no step: it is delivered, too.
 	step, reason, text string
-	tls                bool // the registry of make is behind TLS
+	tls                bool   // the registry of make is behind TLS
+	listed             string // the name in the list, where that is another
 }
 
 // idle is the memory of a reader that reads nothing.
@@ -23,12 +26,15 @@ var idle struct {
 	kib int
 }
 
-// runAll runs the vectors of a section, which are those that the list names.
-func runAll(t *testing.T, section string, vectors []vector) {
+// runAll runs the vectors of a section, which are, with others, those that the list
+// names.
+func runAll(t *testing.T, section string, vectors []vector, others ...string) {
 	idle.Do(func() { idle.kib = run(t, "idle", job{}).Peak })
-	var names []string
+	names := others
 	for _, v := range vectors {
-		names = append(names, v.name)
+		if name := cmp.Or(v.listed, v.name); !slices.Contains(names, name) || v.listed == "" {
+			names = append(names, name)
+		}
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
 			v.test(t)
@@ -48,7 +54,7 @@ func (v vector) test(t *testing.T) {
 		}
 		v.make(w, hostile)
 		o := run(t, "read", w.job())
-		t.Logf("hostile %v: %d KiB over idle", hostile, o.Peak-idle.kib)
+		t.Logf("hostile %v: %d KiB over idle, %v of CPU", hostile, o.Peak-idle.kib, o.CPU)
 		if over := o.Peak - idle.kib; over > overIdle {
 			t.Errorf("it took %d KiB more than an idle process, and %d are allowed", over, overIdle)
 		}

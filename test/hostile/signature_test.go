@@ -35,7 +35,7 @@ func signed(name, old, new, reason, text string) vector {
 		}
 		w.referrers = nil
 		w.attach(w.signer.bundle(w.t, statement))
-	}, "verify", reason, text, false}
+	}, "verify", reason, text, false, ""}
 }
 
 // rebundled is a vector of our bundle's JSON, which differs in old and new.
@@ -51,7 +51,7 @@ func rebundled(name, old, new, reason, text string) vector {
 		}
 		w.referrers = nil
 		w.attach([]byte(data))
-	}, "verify", reason, text, false}
+	}, "verify", reason, text, false, ""}
 }
 
 // claimed is a vector of a legacy payload that our key signs, and of its annotations.
@@ -70,7 +70,7 @@ func claimed(name, old, new, reason, text string, annotations map[string]string)
 			}
 		}
 		w.legacy(d)
-	}, "verify", reason, text, false}
+	}, "verify", reason, text, false, ""}
 }
 
 // onlyLegacy takes the bundle away, and lets the legacy format count.
@@ -95,7 +95,7 @@ func keyed(name, text string, bad func(t *testing.T) crypto.PublicKey) vector {
 			w.policies = fmt.Sprintf("apiVersion: sealift.dev/v1alpha1\nkind: TrustPolicy\nmetadata: {name: shop}\nspec:\n  authorities:\n  - {name: a, key: {data: %q}}\n", key)
 		}
 		w.publish()
-	}, "policy", "Invalid", text, false}
+	}, "policy", "Invalid", text, false, ""}
 }
 
 // twoOf makes the policy ask for two authorities.
@@ -120,7 +120,7 @@ func TestSignatures(t *testing.T) {
 				w.referrers = nil
 				w.attach(stolen)
 			}
-		}, "verify", "Untrusted", "another digest", false},
+		}, "verify", "Untrusted", "another digest", false, ""},
 		{"legacy signature copied from another artifact", func(w *world, hostile bool) {
 			w.publish()
 			payload := payloadOf(w.ref)
@@ -130,23 +130,23 @@ func TestSignatures(t *testing.T) {
 			}
 			w.onlyLegacy()
 			w.legacy(w.payload(w.signer, payload))
-		}, "verify", "Untrusted", "another digest", false},
+		}, "verify", "Untrusted", "another digest", false, ""},
 		{"same digest under another repository name", func(w *world, hostile bool) {
 			if hostile {
 				w.annotations[artifact.AnnotationRepository] = w.s.Host + "/deploy/other"
 			}
 			w.publish()
-		}, "verify", "StatementMismatch", "it was published to", false},
+		}, "verify", "StatementMismatch", "it was published to", false, ""},
 		{"wrong key", func(w *world, hostile bool) {
 			w.signer = pick(hostile, strangers(), ours())
 			w.publish()
-		}, "verify", "Untrusted", "another key", false},
+		}, "verify", "Untrusted", "another key", false, ""},
 		{"key of another algorithm", func(w *world, hostile bool) {
 			if hostile {
 				w.signer = newKey(pb.PublicKeyDetails_PKIX_ED25519)
 			}
 			w.publish()
-		}, "verify", "Untrusted", "another key", false},
+		}, "verify", "Untrusted", "another key", false, ""},
 		keyed("RSA 1024", "RSA key has 1024 bits", func(t *testing.T) crypto.PublicKey { return weakRSA(t) }),
 		keyed("P-224", "curve P-224", func(t *testing.T) crypto.PublicKey {
 			key, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
@@ -162,12 +162,12 @@ func TestSignatures(t *testing.T) {
 				w.attach(ours().bundle(w.t, statementOf(w.ref.Digest)))
 			}
 			w.attach(pick(hostile, ours(), strangers()).bundle(w.t, statementOf(w.ref.Digest)))
-		}, "verify", "Untrusted", "1 of the 2 authorities", false},
+		}, "verify", "Untrusted", "1 of the 2 authorities", false, ""},
 		{"two authorities of one key where two are required", func(w *world, hostile bool) {
 			w.twoOf(ours(), ours(), strangers())
 			w.publish()
 			w.attach(pick(hostile, ours(), strangers()).bundle(w.t, statementOf(w.ref.Digest)))
-		}, "verify", "Untrusted", "1 of the 2 authorities", false},
+		}, "verify", "Untrusted", "1 of the 2 authorities", false, ""},
 		{"100,000 signature layers", func(w *world, hostile bool) {
 			w.publish()
 			w.onlyLegacy()
@@ -178,7 +178,7 @@ func TestSignatures(t *testing.T) {
 			}
 			layers[n-1] = w.payload(w.signer, payloadOf(w.ref))
 			w.legacy(layers...)
-		}, "verify", "Untrusted", "more than 4194304 bytes", false},
+		}, "verify", "Untrusted", "more than 4194304 bytes", false, ""},
 		{"10,000 signature layers", func(w *world, hostile bool) {
 			w.publish()
 			w.onlyLegacy()
@@ -190,7 +190,7 @@ func TestSignatures(t *testing.T) {
 			}
 			layers[n-1] = w.payload(w.signer, payloadOf(w.ref))
 			w.legacy(layers...)
-		}, "verify", "Untrusted", "the limit of 1024 signatures", false},
+		}, "verify", "Untrusted", "the limit of 1024 signatures", false, ""},
 		ignored(claimed("certificate annotation of blanks", "", "", "", "", note{"dev.sigstore.cosign/certificate": " \n", "dev.sigstore.cosign/chain": " "})),
 		ignored(claimed("bundle annotation whose body is a number", "", "", "", "", note{"dev.sigstore.cosign/bundle": `{"SignedEntryTimestamp":"","Payload":{"body":1}}`})),
 		ignored(claimed("bundle annotation whose body is null", "", "", "", "", note{"dev.sigstore.cosign/bundle": `{"SignedEntryTimestamp":"","Payload":{"body":null}}`})),
@@ -213,7 +213,7 @@ func TestSignatures(t *testing.T) {
 				w.referrers = nil
 				w.list()
 			}
-		}, "verify", "NotSigned", "only one in the format legacy", false},
+		}, "verify", "NotSigned", "only one in the format legacy", false, ""},
 		{"no signature at all", func(w *world, hostile bool) {
 			w.publish()
 			if hostile {
@@ -221,7 +221,7 @@ func TestSignatures(t *testing.T) {
 				w.list()
 				w.s.On("", w.manifestPath(verify.LegacyTag(w.ref.Digest)), stage.Answer{Status: 404})
 			}
-		}, "verify", "NotSigned", "it is not signed", false},
+		}, "verify", "NotSigned", "it is not signed", false, ""},
 	})
 }
 

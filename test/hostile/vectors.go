@@ -1,15 +1,13 @@
 // Package hostile lists what strangers may send, and tests that it bounces: each
-// vector with a benign twin that passes, read by a process of its own.
+// vector has a benign twin, which differs in the hostile bit only and passes, and is
+// read by a process of its own.
 package hostile
 
 // Vector is a hostile input and the test that holds it.
 type Vector struct {
 	Section string
-	// Name says what is hostile.
-	Name string
-	// Held is the test that holds it, "FOLDER TestName" or "FOLDER TestName/part of
-	// its table"; empty: the section's test in this package, as a subtest of Name.
-	Held string
+	Name    string // what is hostile
+	Held    string // FOLDER TestName, or FOLDER TestName/NAME IN ITS TABLE
 }
 
 // Sections of the list, in its order.
@@ -23,27 +21,24 @@ const (
 	Access     = "registry authentication"
 )
 
+// tests are the sections' tests in this package.
+func tests() [][2]string {
+	return [][2]string{
+		{Manifests, "TestManifests"}, {Referrers, "TestReferrers"}, {Signatures, "TestSignatures"}, {Order, "TestOrder"},
+		{Archives, "TestArchives"}, {YAML, "TestYAML"}, {Access, "TestAccess"},
+	}
+}
+
 // Vectors is the list. It is a beginning, not the end of what will be tried.
 func Vectors() []Vector {
 	var all []Vector
-	for _, section := range []struct {
-		name  string
-		here  []string
-		other [][2]string // name, test
-	}{
-		{Manifests, manifests(), elsewhereManifests()},
-		{Referrers, referrers(), nil},
-		{Signatures, signatures(), elsewhereSignatures()},
-		{Order, nil, elsewhereOrder()},
-		{Archives, archives(), nil},
-		{YAML, yamls(), elsewhereYAML()},
-		{Access, accesses(), elsewhereAccess()},
-	} {
-		for _, name := range section.here {
-			all = append(all, Vector{Section: section.name, Name: name})
+	for _, t := range tests() {
+		section, test := t[0], t[1]
+		for _, name := range here(section) {
+			all = append(all, Vector{section, name, "test/hostile " + test + "/" + name})
 		}
-		for _, v := range section.other {
-			all = append(all, Vector{Section: section.name, Name: v[0], Held: v[1]})
+		for _, v := range elsewhere(section) {
+			all = append(all, Vector{section, v[0], v[1]})
 		}
 	}
 	return all

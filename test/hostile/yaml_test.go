@@ -13,7 +13,7 @@ func written(name, reason, text, bad, benign string) vector {
 	return vector{name, func(w *world, hostile bool) {
 		w.layer = zipped(w.t, archive(w.t, file("prod/objects.yaml", pick(hostile, bad, benign))))
 		w.publish()
-	}, "decode", reason, text, false}
+	}, "decode", reason, text, false, ""}
 }
 
 // laughs are n levels of ten aliases each, the first of which is x.
@@ -41,7 +41,7 @@ func TestYAML(t *testing.T) {
 		{"scalar of 256 MiB", func(w *world, hostile bool) {
 			w.layer = scalar(w.t, pick(hostile, 256<<20, 1<<20))
 			w.publish()
-		}, "pull", "Limit", "more than 16777216", false},
+		}, "pull", "Limit", "more than 16777216", false, ""},
 		written("scalar of 5 MiB", "Limit", "more than 4194304 bytes", good+"data: {a: "+repeat("x", 5<<20)+"}\n", good+"data: {a: "+repeat("x", 1<<20)+"}\n"),
 		written("400,000 values", "Limit", "more than 300000 values", good+"data: {a: ["+repeat("[],", 100_000)+"]}\n", good+"data: {a: ["+repeat("[],", 74_000)+"]}\n"),
 		written("300,000 empty values", "Limit", "more than 300000 values", good+"data:\n"+repeat("- a: \n", 60_000), good+"data:\n"+repeat("- a: \n", 49_000)),
@@ -53,7 +53,7 @@ func TestYAML(t *testing.T) {
 			}
 			w.layer = zipped(w.t, archive(w.t, entries...))
 			w.publish()
-		}, "decode", "Limit", "more than 1000000 values", false},
+		}, "decode", "Limit", "more than 1000000 values", false, ""},
 		{"20 MiB of texts", func(w *world, hostile bool) {
 			entries := []entry{file("prod/objects.yaml", good)}
 			for i := range pick(hostile, 5, 3) {
@@ -61,7 +61,7 @@ func TestYAML(t *testing.T) {
 			}
 			w.layer = zipped(w.t, archive(w.t, entries...))
 			w.publish()
-		}, "decode", "Limit", "more than 16777216 bytes", false},
+		}, "decode", "Limit", "more than 16777216 bytes", false, ""},
 		written("duplicate keys", "Invalid", "is there twice", good+"data: {a: b}\ndata: {c: d}\n", good+"data: {a: b}\ndate: {c: d}\n"),
 		written("duplicate keys by type", "Invalid", "is there twice", good+"data: {1: b, \"1\": d}\n", good+"data: {1: b, \"2\": d}\n"),
 		written("duplicate keys in JSON in YAML", "Invalid", "is there twice", `{"apiVersion": "v1", "kind": "Pod", "kind": "ConfigMap", "metadata": {"name": "a"}}`, `{"apiVersion": "v1", "kind": "Pod", "Kind": "ConfigMap", "metadata": {"name": "a"}}`),
@@ -91,7 +91,7 @@ func TestYAML(t *testing.T) {
 		{"status, uid and managedFields", func(w *world, hostile bool) {
 			w.layer = zipped(w.t, archive(w.t, file("prod/objects.yaml", pick(hostile, pod("name: a, uid: x, managedFields: [{manager: kubectl}], deletionTimestamp: 2020-01-01T00:00:00Z, finalizers: [x/y]")+"status: {phase: Running}\n", pod("name: a")))))
 			w.publish()
-		}, "", "", "", false},
+		}, "", "", "", false, ""},
 	})
 }
 
