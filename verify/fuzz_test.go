@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	intoto "github.com/in-toto/attestation/go/v1"
+	"github.com/sigstore/sigstore-go/pkg/sign"
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"sealift.dev/artifact"
@@ -52,11 +53,36 @@ func FuzzBundle(f *testing.F) {
 	check := forged(f)
 	f.Add([]byte(`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","verificationMaterial":{"publicKey":{"hint":"x"}},"dsseEnvelope":{"payload":"e30=","payloadType":"application/vnd.in-toto+json","signatures":[{"sig":"AAAA"}]}}`))
 	f.Add([]byte(`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","verificationMaterial":{"tlogEntries":[null]}}`))
+	whole := strangersBundle(f)
+	f.Add([]byte(whole))
+	for _, edit := range [][2]string{{`"dsseEnvelope":`, `"dsse_envelope":`}, {`"publicKey":`, `"certificate":{"rawBytes":"AAAA"},"publicKey":`}, {`"signatures":[`, `"signatures":[null,`},
+		{`"verificationMaterial":{`, `"verificationMaterial":{"tlogEntries":[{"logIndex":"1","canonicalizedBody":"e30="}],"timestampVerificationData":{"rfc3161Timestamps":[{"signedTimestamp":"AAAA"}]},`}} {
+		f.Add([]byte(strings.Replace(whole, edit[0], edit[1], 1)))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var s *signature
 		err := guard(func() (err error) { s, err = readBundle(data, fuzzedRef(), []string{fuzzedType}); return err })
 		check(t, s, err)
 	})
+}
+
+// strangersBundle is a good signature of the fuzzed release, by a key that nobody trusts.
+func strangersBundle(f *testing.F) string {
+	f.Helper()
+	key, err := sign.NewEphemeralKeypair(nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	statement := fmt.Sprintf(`{"_type":%q,"subject":[{"digest":{"sha256":%q}}],"predicateType":%q,"predicate":{}}`, StatementType, fuzzedRef().Digest.Encoded(), PredicateType)
+	made, err := sign.Bundle(&sign.DSSEData{Data: []byte(statement), PayloadType: PayloadType}, key, sign.BundleOptions{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	data, err := protojson.Marshal(made)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return string(data)
 }
 
 // FuzzInTotoStatement: what counts as a signature of ref is one to sigstore-go's
