@@ -13,6 +13,9 @@ import (
 	"sealift.dev/verify"
 )
 
+// maxCopiedImages is as many as a release may list.
+const maxCopiedImages = 5000
+
 type copyOptions struct {
 	network            networkFlags
 	trust              trustFlags
@@ -197,6 +200,9 @@ func (o *copyOptions) copyImages(ctx context.Context, s streams, registry *artif
 	mapping, err := o.mapping(to)
 	if err != nil {
 		return nil, err
+	}
+	if len(config.Images) > maxCopiedImages {
+		return nil, fmt.Errorf("copying the images: the release lists %d, more than %d", len(config.Images), maxCopiedImages)
 	}
 	var copies []copiedImage
 	for _, image := range config.Images {
