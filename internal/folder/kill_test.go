@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 // replaceForever is the process that is killed.
 func replaceForever(at string) {
 	f, err := Open(at)
-	for n := 0; err == nil; n++ {
+	for n := os.Getpid() * 10_000; err == nil; n++ { // no version is there yet
 		if err = f.Remember(fmt.Appendf(nil, "state %d", n)); err == nil {
 			_, err = f.Show(fmt.Sprint("v", n), content(n))
 		}
@@ -48,7 +48,10 @@ func TestKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 		lines := bufio.NewScanner(out)
-		for n := 0; n < 3 && lines.Scan(); n++ {
+		for range 3 {
+			if !lines.Scan() {
+				t.Fatal("the process ended by itself")
+			}
 		}
 		time.Sleep(rand.N(20 * time.Millisecond))
 		if err := cmd.Process.Kill(); err != nil {
