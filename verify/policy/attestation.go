@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"sealift.dev/verify/condition"
 )
 
@@ -16,6 +18,68 @@ const (
 	// SignaturePredicate is the predicate type of a signature, which is no attestation.
 	SignaturePredicate = "https://sigstore.dev/cosign/sign/v1"
 )
+
+// Attestation is a statement about a release that a policy asks for.
+type Attestation struct {
+	// PredicateType is the kind of statement, such as https://slsa.dev/provenance/v1.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self != 'https://sigstore.dev/cosign/sign/v1'",message="this predicate type is that of signatures; require.atLeast says how many of those are wanted"
+	PredicateType string `json:"predicateType"`
+
+	// Authorities are those whose statement counts; one of them is enough. An entry
+	// with nothing but a name stands for the policy's authority of that name. Others
+	// count for this attestation only, not for the release's signature.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	// +listType=map
+	// +listMapKey=name
+	Authorities []Attestor `json:"authorities"`
+
+	// MaxAge is how old a statement may be by a time that a log or a timestamp
+	// authority vouches for: 720h. A statement without such a time is too old.
+	// Empty: any age.
+	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s')",message="maxAge must be more than 0s"
+	// +optional
+	MaxAge *metav1.Duration `json:"maxAge,omitempty"`
+
+	// Conditions must all be true of one statement.
+	// +kubebuilder:validation:MaxItems=16
+	// +optional
+	Conditions []Condition `json:"conditions,omitempty"`
+}
+
+// Attestor is an authority for an attestation, or the name of one of the policy's.
+// +kubebuilder:validation:XValidation:rule="!has(self.key) || !has(self.keyless)",message="an authority has at most one of key and keyless"
+type Attestor struct {
+	// Name is what reports call this signer, or the name of an authority of the policy.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name"`
+
+	// Key is the public key of a keyed signer.
+	// +optional
+	Key *Key `json:"key,omitempty"`
+
+	// Keyless is the identity in a short-lived certificate.
+	// +optional
+	Keyless *Keyless `json:"keyless,omitempty"`
+}
+
+// Condition is a CEL expression that must be true of a statement.
+type Condition struct {
+	// Expression in CEL, https://cel.dev, of type bool. It sees predicate (the
+	// statement's predicate), release (repository, digest, source, revision, ref,
+	// version, sequence, epoch) and signer (authority, issuer, subject).
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=4096
+	Expression string `json:"expression"`
+
+	// Message is what a refusal says. Default: the expression.
+	// +kubebuilder:validation:MaxLength=512
+	// +optional
+	Message string `json:"message,omitempty"`
+}
 
 // validate checks a against the policy's own authorities.
 func (a Attestation) validate(authorities []Authority) error {

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"regexp/syntax"
 	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 const (
@@ -20,6 +22,157 @@ const (
 
 	trustedRootType = "application/vnd.dev.sigstore.trustedroot"
 )
+
+// Authority is one signer: a key, or an identity that needs none.
+// +kubebuilder:validation:XValidation:rule="has(self.key) != has(self.keyless)",message="an authority has exactly one of key and keyless"
+type Authority struct {
+	// Name is what reports and events call this signer.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name"`
+
+	// Key is the public key of a keyed signer.
+	// +optional
+	Key *Key `json:"key,omitempty"`
+
+	// Keyless is the identity in a short-lived certificate.
+	// +optional
+	Keyless *Keyless `json:"keyless,omitempty"`
+}
+
+// Key is a public key: as data, or in a Secret.
+// +kubebuilder:validation:XValidation:rule="has(self.data) != has(self.secretRef)",message="a key has exactly one of data and secretRef"
+// +kubebuilder:validation:XValidation:rule="!has(self.validFrom) || !has(self.validUntil) || timestamp(self.validFrom) < timestamp(self.validUntil)",message="validFrom must be before validUntil"
+type Key struct {
+	// Data is a PEM-encoded PKIX public key: ECDSA P-256 or P-384, RSA of at
+	// least 3072 bits, or Ed25519.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=8192
+	// +optional
+	Data string `json:"data,omitempty"`
+
+	// SecretRef names a Secret that holds the key in PEM. In a TrustPolicy it is
+	// in the synchronizer's namespace, in a Delivery in the Delivery's.
+	// +optional
+	SecretRef *SecretKey `json:"secretRef,omitempty"`
+
+	// ValidFrom is when the key's signatures begin to count; empty: always did.
+	// +optional
+	ValidFrom *metav1.Time `json:"validFrom,omitempty"`
+
+	// ValidUntil is when they cease to; empty: never.
+	// +optional
+	ValidUntil *metav1.Time `json:"validUntil,omitempty"`
+}
+
+// SecretKey is an entry of a Secret.
+type SecretKey struct {
+	// Name of the Secret.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+
+	// Key in the Secret. Default: cosign.pub for a key, trusted_root.json for a
+	// trusted root.
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	Key string `json:"key,omitempty"`
+}
+
+// Keyless is what the certificate of a signature must say. The issuer and the
+// subject are always asked for; each is either literal or an anchored regular
+// expression (RE2). The others follow Fulcio's certificate extensions,
+// https://github.com/sigstore/fulcio/blob/main/docs/oid-info.md.
+// +kubebuilder:validation:XValidation:rule="has(self.issuer) != has(self.issuerRegexp)",message="keyless needs exactly one of issuer and issuerRegexp"
+// +kubebuilder:validation:XValidation:rule="has(self.subject) != has(self.subjectRegexp)",message="keyless needs exactly one of subject and subjectRegexp"
+// +kubebuilder:validation:XValidation:rule="!has(self.sourceRepository) || !has(self.sourceRepositoryRegexp)",message="keyless has at most one of sourceRepository and sourceRepositoryRegexp"
+// +kubebuilder:validation:XValidation:rule="!has(self.sourceRef) || !has(self.sourceRefRegexp)",message="keyless has at most one of sourceRef and sourceRefRegexp"
+type Keyless struct {
+	// Issuer is the OpenID Connect issuer, such as https://token.actions.githubusercontent.com.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="!self.matches('[*^$]')",message="this is compared as it is written, and looks like a pattern; write the field that ends in Regexp instead"
+	// +optional
+	Issuer string `json:"issuer,omitempty"`
+	// IssuerRegexp matches the whole issuer: ^https://gitlab\.(example|acme)\.com$.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('^') && self.endsWith('$')",message="a regular expression begins with ^ and ends with $"
+	// +optional
+	IssuerRegexp string `json:"issuerRegexp,omitempty"`
+
+	// Subject is the certificate's subject alternative name: the workflow with its
+	// ref, an e-mail address, a service account.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="!self.matches('[*^$]')",message="this is compared as it is written, and looks like a pattern; write the field that ends in Regexp instead"
+	// +optional
+	Subject string `json:"subject,omitempty"`
+	// SubjectRegexp matches the whole subject.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('^') && self.endsWith('$')",message="a regular expression begins with ^ and ends with $"
+	// +optional
+	SubjectRegexp string `json:"subjectRegexp,omitempty"`
+
+	// SourceRepository is the repository that the workflow ran for. It tells the
+	// callers of a shared workflow apart.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="!self.matches('[*^$]')",message="this is compared as it is written, and looks like a pattern; write the field that ends in Regexp instead"
+	// +optional
+	SourceRepository string `json:"sourceRepository,omitempty"`
+	// SourceRepositoryRegexp matches the whole source repository.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('^') && self.endsWith('$')",message="a regular expression begins with ^ and ends with $"
+	// +optional
+	SourceRepositoryRegexp string `json:"sourceRepositoryRegexp,omitempty"`
+
+	// SourceRef is the Git ref that the workflow ran for, such as refs/heads/main.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="!self.matches('[*^$]')",message="this is compared as it is written, and looks like a pattern; write the field that ends in Regexp instead"
+	// +optional
+	SourceRef string `json:"sourceRef,omitempty"`
+	// SourceRefRegexp matches the whole source ref.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('^') && self.endsWith('$')",message="a regular expression begins with ^ and ends with $"
+	// +optional
+	SourceRefRegexp string `json:"sourceRefRegexp,omitempty"`
+
+	// BuildTrigger is the event that started the workflow, such as push.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	BuildTrigger string `json:"buildTrigger,omitempty"`
+
+	// RunnerEnvironment is where it ran, such as github-hosted.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	RunnerEnvironment string `json:"runnerEnvironment,omitempty"`
+
+	// TrustedRoot holds the certificate authority and the logs. Default: what the
+	// synchronizer or the command was started with, else the public Sigstore instance.
+	// +optional
+	TrustedRoot *TrustedRoot `json:"trustedRoot,omitempty"`
+}
+
+// TrustedRoot is a Sigstore trusted_root.json: as data, or in a Secret.
+// +kubebuilder:validation:XValidation:rule="has(self.data) != has(self.secretRef)",message="a trusted root has exactly one of data and secretRef"
+type TrustedRoot struct {
+	// Data is the content of a trusted_root.json.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=262144
+	// +optional
+	Data string `json:"data,omitempty"`
+
+	// SecretRef names a Secret that holds it; see Key.
+	// +optional
+	SecretRef *SecretKey `json:"secretRef,omitempty"`
+}
 
 // errSecret is a reference that nobody has resolved.
 var errSecret = errors.New("only the synchronizer reads the cluster's Secrets; hint: for the command line write the content as data")

@@ -12,6 +12,40 @@ const (
 	maxRevoked = 1024
 )
 
+// Mirror is another place where releases may be read.
+// +kubebuilder:validation:XValidation:rule="self.of != self.at && !self.at.startsWith(self.of + '/') && !self.of.startsWith(self.at + '/')",message="of and at must not overlap"
+// +kubebuilder:validation:XValidation:rule="!self.of.contains('*') && !self.at.contains('*')",message="of and at are HOST/PATH, not patterns: they stand for what is below them as well"
+// +kubebuilder:validation:XValidation:rule="!self.of.contains('://') && !self.at.contains('://')",message="of and at are HOST/PATH, without a scheme"
+type Mirror struct {
+	// Of is where they were published: HOST/PATH, a repository or what it begins with.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Of string `json:"of"`
+
+	// At is where they may be read: HOST/PATH in place of Of.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	At string `json:"at"`
+}
+
+// Revoked names what no longer counts.
+type Revoked struct {
+	// Digests of releases that are refused: sha256:HEX.
+	// +kubebuilder:validation:MaxItems=1024
+	// +kubebuilder:validation:items:Pattern=`^sha256:[0-9a-f]{64}$`
+	// +listType=set
+	// +optional
+	Digests []string `json:"digests,omitempty"`
+
+	// Keys whose signatures do not count, by ID: the hex-encoded SHA-256 of the
+	// public key in PKIX form, as reports show it.
+	// +kubebuilder:validation:MaxItems=1024
+	// +kubebuilder:validation:items:Pattern=`^[0-9a-f]{64}$`
+	// +listType=set
+	// +optional
+	Keys []string `json:"keys,omitempty"`
+}
+
 func validateMirrors(mirrors []Mirror) error {
 	if len(mirrors) > maxMirrors {
 		return fmt.Errorf("%d entries are more than the limit of %d", len(mirrors), maxMirrors)
