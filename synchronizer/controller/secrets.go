@@ -41,6 +41,8 @@ type watchedSecret struct {
 }
 
 func newTrustSecrets(config *rest.Config, changed func(types.NamespacedName)) (*trustSecrets, error) {
+	config = rest.CopyConfig(config)
+	config.QPS = -1 // the API server's priority and fairness is the limit
 	core, err := corev1client.NewForConfig(config)
 	if err != nil {
 		return nil, err
