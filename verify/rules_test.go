@@ -93,7 +93,8 @@ func TestKeyValidity(t *testing.T) {
 		{"stamped over other bytes, so now counts", witnesses{unlogged: true, stamped: ago(2 * hour), stampOver: []byte("x")}, true, nil, at(hour), "now counts", false},
 		{"logged before the window ended", witnesses{logged: ago(2 * hour)}, true, nil, at(hour), "", false},
 		{"logged after the window ended", witnesses{logged: ago(hour / 2)}, true, nil, at(hour), "by its log", false},
-		{"the first time counts", witnesses{logged: ago(2 * hour), stamped: ago(hour / 2)}, true, nil, at(hour), "", false},
+		{"the first time counts, the timestamp's", witnesses{logged: ago(hour / 2), stamped: ago(2 * hour)}, true, nil, at(hour), "", false},
+		{"the first time counts, the log's", witnesses{logged: ago(2 * hour), stamped: ago(hour / 2)}, true, nil, at(hour), "", false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
