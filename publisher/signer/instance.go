@@ -161,12 +161,14 @@ func (s services) keylessProblem() error {
 
 const (
 	instanceTarget = "signing_config.v0.2.json"
-	fetchTime      = 20 * time.Second // for one file of the TUF repository
+	fetchTime      = time.Minute // for all that the TUF repository sends
 )
 
 // FetchInstance gets the signing config of the public instance, or of another one that
 // has a TUF repository.
 func FetchInstance(ctx context.Context, from verify.PublicRoot) (*Instance, error) {
+	ctx, cancel := context.WithTimeout(ctx, fetchTime)
+	defer cancel()
 	options := tuf.DefaultOptions()
 	options.Context = ctx
 	options.CachePath, options.DisableLocalCache = from.Cache, from.Cache == ""
@@ -181,7 +183,7 @@ func FetchInstance(ctx context.Context, from verify.PublicRoot) (*Instance, erro
 		transport = httpx.NewTransport()
 	}
 	download := fetcher.NewDefaultFetcher()
-	download.SetHTTPClient(&http.Client{Transport: transport, Timeout: fetchTime})
+	download.SetHTTPClient(&http.Client{Transport: bound{ctx, transport}})
 	options.Fetcher = download
 	var data []byte
 	err := guard(func() error {
@@ -195,4 +197,15 @@ func FetchInstance(ctx context.Context, from verify.PublicRoot) (*Instance, erro
 		return nil, fmt.Errorf("fetching the signing config from %s: %w; hint: name a file with --signing-config where there is no way there", options.RepositoryBaseURL, err)
 	}
 	return ParseInstance(data)
+}
+
+// bound sends requests with the context of one fetch: go-tuf sends them with none.
+type bound struct {
+	ctx  context.Context
+	base http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (b bound) RoundTrip(request *http.Request) (*http.Response, error) {
+	return b.base.RoundTrip(request.WithContext(b.ctx))
 }
