@@ -152,8 +152,18 @@ func closing(data []byte, quote byte) int {
 	return 0
 }
 
+// endsInBlock says that the first line may be a blockHeader, which matching takes long.
+func endsInBlock(data []byte) bool {
+	line, _, _ := bytes.Cut(data, []byte("\n"))
+	line = bytes.TrimRight(line, "-+ \r")
+	return len(line) > 0 && (line[len(line)-1] == '|' || line[len(line)-1] == '>')
+}
+
 // skipBlock steps over a block scalar that begins on this line.
 func (c *counter) skipBlock() bool {
+	if !endsInBlock(c.data[c.at:]) {
+		return false
+	}
 	m := blockHeader.FindSubmatchIndex(c.data[c.at:])
 	if m == nil || c.last == ':' && m[4] < 0 {
 		return false
