@@ -30,6 +30,10 @@ fuzz: ## every fuzz target in turn, for FUZZTIME (5m) each; FUZZ=Policy only tho
 		go test -run '^$$' -fuzz "^$${target#func }\$$" -fuzztime $(or $(FUZZTIME),5m) -fuzzminimizetime 10x -parallel 1 "$$(dirname "$$file")" || exit 1; \
 	done
 
+.PHONY: bench
+bench: ## what publishing and verifying cost on this machine; BENCH="-runs 9 -o json" for other flags
+	@go run ./test/bench $(BENCH)
+
 .PHONY: lint
 lint: ## formatting and vet
 	@unformatted="$$(git ls-files -co --exclude-standard '*.go' | while read -r file; do [ ! -e "$$file" ] || gofmt -l "$$file"; done)"; \
