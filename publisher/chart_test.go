@@ -88,7 +88,10 @@ func TestChartOfRegistry(t *testing.T) {
 func TestChartRefused(t *testing.T) {
 	w := newWorld(t)
 	good := w.chart(typeChart, "shop/Chart.yaml", chartFile, "shop/templates/a.yaml", chartTemplate)
+	w.commit("linked/Chart.yaml", chartFile, "linked/templates/a.yaml", chartTemplate)
+	w.link("a.yaml", "linked/templates/b.yaml")
 	for name, c := range map[string]struct{ chart, want string }{
+		"a link":        {"linked", `"linked/templates/b.yaml" is a symbolic link`},
 		"by tag":        {"oci://" + w.host + "/charts/shop:1.0.0", "has no digest; hint:"},
 		"elsewhere":     {"https://charts.example.com/shop", `"https://charts.example.com/shop"`},
 		"missing":       {"oci://" + w.host + "/charts/shop@sha256:" + strings.Repeat("0", 64), "not found"},
