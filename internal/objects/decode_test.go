@@ -212,6 +212,16 @@ func TestEncodeIsDeterministicAndReadsBack(t *testing.T) {
 	}
 }
 
+// TestEncodeKeepsEveryCharacter: a line's end that few know, U+0085, once became a blank.
+func TestEncodeKeepsEveryCharacter(t *testing.T) {
+	for r := rune(0); r < 0x3000; r++ {
+		text := "a" + string(r) + "b"
+		u := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "a"},
+			"data": map[string]any{text: text, string(r): string(r) + " x"}}}
+		roundTrip(t, []*unstructured.Unstructured{u})
+	}
+}
+
 // roundTrip encodes objects and checks that they decode to the same.
 func roundTrip(t *testing.T, objs []*unstructured.Unstructured) []byte {
 	t.Helper()

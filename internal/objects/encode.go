@@ -3,8 +3,11 @@ package objects
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
+	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	k8syaml "sigs.k8s.io/yaml"
@@ -15,7 +18,7 @@ import (
 func Encode(objs []*unstructured.Unstructured) ([]byte, error) {
 	var out bytes.Buffer
 	for i, u := range objs {
-		document, err := k8syaml.Marshal(u.Object)
+		document, err := encode(u.Object)
 		if err != nil {
 			return nil, fmt.Errorf("writing %s: %w", Name(u), err)
 		}
@@ -26,6 +29,26 @@ func Encode(objs []*unstructured.Unstructured) ([]byte, error) {
 	}
 	return out.Bytes(), nil
 }
+
+// encode goes by way of JSON, as Kubernetes does. YAML takes one of the characters
+// that JSON leaves as they are for a line's end, and refuses others.
+func encode(object map[string]any) ([]byte, error) {
+	asJSON, err := json.Marshal(object)
+	if err != nil {
+		return nil, err
+	}
+	if bytes.IndexByte(asJSON, 0x7f) >= 0 || bytes.IndexByte(asJSON, 0xc2) >= 0 { // what they begin with
+		asJSON = control.ReplaceAllFunc(asJSON, func(raw []byte) []byte {
+			r, _ := utf8.DecodeRune(raw)
+			return fmt.Appendf(nil, `\u%04x`, r)
+		})
+	}
+	return k8syaml.JSONToYAML(asJSON)
+}
+
+// control are the control characters beyond ASCII's first: in JSON they are in
+// strings only.
+var control = regexp.MustCompile("[\u007f-\u009f]")
 
 // Sort orders objects by group, kind, namespace and name.
 func Sort(objs []*unstructured.Unstructured) {
