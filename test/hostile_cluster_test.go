@@ -225,7 +225,15 @@ func TestHostileReleases(t *testing.T) {
 	if out := w.kubectl("get", "delivery", w.name, "-n", w.name, "-o", "json") + w.kubectl("get", "events", "-n", w.name); strings.ContainsAny(out, "\x1b\u202e") {
 		t.Errorf("status or events are not escaped: %q", out)
 	}
+	running, err := synced()
+	must(t, err)
+	if strings.ContainsAny(running.output(), "\x1b\u202e") {
+		t.Error("the synchronizer's log is not escaped")
+	}
 	w.delivered(w.publish(map[string]string{"deploy/a.yaml": configMap("a", "3")}))
+	w.deliver(w.source("digest: "+older.Digest, "")) // a person's word, told by an event
+	w.delivered(older)
+	w.until("an event about the pin", func() bool { return strings.Contains(w.kubectl("get", "events", "-n", w.name), "PinnedOlder") })
 }
 
 // versions lists the objects of the test's namespace, with their versions.

@@ -99,7 +99,7 @@ func elsewhere(section string) [][2]string {
 			{"tag moved back in a cluster", "test TestRefusals/a replayed release"},
 			{"tag moved back after the Delivery was made again", "test TestRefusals/a replayed release after the Delivery was made again"},
 			{"equal sequence from another commit in a cluster", "test TestHostileReleases/same sequence, another"},
-			{"digest pinned by the user", "test TestSemverAndDigestSources"},
+			{"digest pinned by the user", "test TestHostileReleases/PinnedOlder"},
 		}
 	case Archives:
 		return [][2]string{
