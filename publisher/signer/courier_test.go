@@ -7,16 +7,17 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
 
 // service answers as each of Sigstore's may, and counts how often it is asked.
-func service(t *testing.T, answer http.HandlerFunc) (client *http.Client, url string, asked *int) {
+func service(t *testing.T, answer http.HandlerFunc) (client *http.Client, url string, asked *atomic.Int64) {
 	t.Helper()
-	asked = new(int)
+	asked = new(atomic.Int64)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		*asked++
+		asked.Add(1)
 		answer(w, r)
 	}))
 	t.Cleanup(server.Close)
@@ -50,8 +51,8 @@ func TestCourierAsksBusyServicesAgain(t *testing.T) {
 		}
 		w.Write(append([]byte("answer to "), body...))
 	})
-	if got, err := post(client, url); err != nil || got != "answer to question" || *asked != 3 {
-		t.Errorf("%q after %d attempts: %v", got, *asked, err)
+	if got, err := post(client, url); err != nil || got != "answer to question" || asked.Load() != 3 {
+		t.Errorf("%q after %d attempts: %v", got, asked.Load(), err)
 	}
 }
 
@@ -59,7 +60,7 @@ func TestCourierRefuses(t *testing.T) {
 	for name, test := range map[string]struct {
 		answer http.HandlerFunc
 		want   string
-		asked  int
+		asked  int64
 	}{
 		"always busy": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", 500) }, `(4 attempts): status 500 Internal Server Error: "no\n"`, 4},
 		"hangs up":    {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "(4 attempts): EOF", 4},
@@ -86,8 +87,8 @@ func TestCourierRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			client, url, asked := service(t, test.answer)
 			_, err := post(client, url)
-			if err == nil || !strings.Contains(err.Error(), "asking the service at "+url+"/api") || !strings.Contains(err.Error(), test.want) || *asked != test.asked {
-				t.Errorf("asked %d times: %v", *asked, err)
+			if err == nil || !strings.Contains(err.Error(), "asking the service at "+url+"/api") || !strings.Contains(err.Error(), test.want) || asked.Load() != test.asked {
+				t.Errorf("asked %d times: %v", asked.Load(), err)
 			}
 			if err != nil && (strings.Contains(err.Error(), "hush") || len(err.Error()) > 1000) {
 				t.Errorf("too much is told: %v", err)
