@@ -10,23 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 )
-
-// binary builds sealift once for all tests, in a folder that TestMain removes.
-var binary = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(built, "sealift")
-	build := exec.Command("go", "build", "-o", path, "../../cmd/sealift")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if output, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building sealift: %w: %s", err, output)
-	}
-	return path, nil
-})
-
-// built is the folder of the binary.
-var built string
 
 // puller keeps a folder at what a registry's tag names, by `sealift pull`.
 type puller struct {

@@ -29,7 +29,7 @@ var idle struct {
 // runAll runs the vectors of a section, which are, with others, those that the list
 // names.
 func runAll(t *testing.T, section string, vectors []vector, others ...string) {
-	idle.Do(func() { idle.kib = run(t, "idle", job{}).Peak })
+	idle.Do(func() { idle.kib = run(t, job{}).Peak })
 	names := others
 	for _, v := range vectors {
 		if name := cmp.Or(v.listed, v.name); !slices.Contains(names, name) || v.listed == "" {
@@ -53,7 +53,7 @@ func (v vector) test(t *testing.T) {
 			w.useTLS()
 		}
 		v.make(w, hostile)
-		o := run(t, "read", w.job())
+		o := run(t, w.job())
 		t.Logf("hostile %v: %d KiB over idle, %v of CPU", hostile, o.Peak-idle.kib, o.CPU)
 		if over := o.Peak - idle.kib; over > overIdle {
 			t.Errorf("it took %d KiB more than an idle process, and %d are allowed", over, overIdle)
