@@ -11,7 +11,7 @@ import (
 // Texts count as one node where it is certain that they are texts: JSON strings,
 // quoted scalars, block scalars. From where it is not, everything counts.
 func nodesAtMost(data []byte, isJSON bool) int {
-	c := counter{data: data, json: isJSON, certain: !oddBreak.Match(data), nodes: 2}
+	c := counter{data: data, json: isJSON, certain: !oddBreaks(data), nodes: 2}
 	for c.at < len(c.data) {
 		if c.certain && c.depth == 0 && c.atLineStart() && c.skipBlock() {
 			continue
@@ -21,9 +21,17 @@ func nodesAtMost(data []byte, isJSON bool) int {
 	return c.nodes
 }
 
+// oddBreaks says that data holds what YAML takes for a line's end, and few others do.
+func oddBreaks(data []byte) bool {
+	for _, odd := range []string{"\u0085", "\u2028", "\u2029"} {
+		if bytes.Contains(data, []byte(odd)) {
+			return true
+		}
+	}
+	return bytes.Count(data, []byte("\r")) != bytes.Count(data, []byte("\r\n"))
+}
+
 var (
-	// oddBreak is what YAML takes for a line's end, and few others do.
-	oddBreak = regexp.MustCompile("\u0085|\u2028|\u2029|\r[^\n]|\r$")
 	// blockHeader is a line that ends in the beginning of a block scalar: its indentation
 	// and dashes, and its key.
 	blockHeader = regexp.MustCompile(`^( *(?:- +)*)([A-Za-z0-9_.$/-]+: +)?[|>][-+]?[ \r]*\n`)

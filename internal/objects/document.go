@@ -35,21 +35,56 @@ func Documents(f File, limits Limits) ([]Document, error) {
 	line := 1
 	rest := bytes.TrimPrefix(f.Data, []byte("\uFEFF"))
 	for len(rest) > 0 {
-		var chunk []byte
-		chunk, rest = nextChunk(rest)
-		converted, at, err := convert(chunk, limits)
-		if err != nil {
-			return nil, fmt.Errorf("%q line %d: %w", f.Path, line-1+max(at, 1), err)
-		}
-		if converted != nil {
-			documents = append(documents, Document{Line: line - 1 + at, JSON: converted})
+		var chunks []chunk
+		chunks, rest, line = nextBatch(rest, line)
+		inParallel(len(chunks), func(i int) { chunks[i].convert(limits) })
+		for _, c := range chunks {
+			if c.err != nil {
+				return nil, fmt.Errorf("%q line %d: %w", f.Path, c.line-1+max(c.at, 1), c.err)
+			}
+			if c.converted != nil {
+				documents = append(documents, Document{Line: c.line - 1 + c.at, JSON: c.converted})
+			}
 		}
 		if len(documents) > limits.Documents {
 			return nil, fmt.Errorf("%q holds more than %d documents: %w", f.Path, limits.Documents, ErrLimit)
 		}
-		line += bytes.Count(chunk, []byte("\n"))
 	}
 	return documents, nil
+}
+
+// chunk is what stands between two document markers, and what became of it.
+type chunk struct {
+	data []byte
+	line int // where it begins in its file
+
+	converted []byte
+	at        int // the line in the chunk of its first value, or of the error
+	err       error
+}
+
+func (c *chunk) convert(limits Limits) { c.converted, c.at, c.err = convert(c.data, limits) }
+
+// A batch is read at once. A larger document is a batch of its own, so that reading
+// several takes no more memory than reading the largest one.
+const (
+	batchBytes  = 128 << 10
+	batchChunks = 256
+)
+
+// nextBatch cuts chunks from data, whose first line is the file's line from.
+func nextBatch(data []byte, from int) (chunks []chunk, rest []byte, line int) {
+	line = from
+	for size := 0; len(data) > 0 && len(chunks) < batchChunks; {
+		next, after := nextChunk(data)
+		if size += len(next); size > batchBytes && len(chunks) > 0 {
+			break
+		}
+		chunks = append(chunks, chunk{data: next, line: line})
+		line += bytes.Count(next, []byte("\n"))
+		data = after
+	}
+	return chunks, data, line
 }
 
 func jsonDocument(f File, limits Limits) ([]Document, error) {

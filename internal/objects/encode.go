@@ -17,15 +17,18 @@ import (
 // same objects give the same bytes.
 func Encode(objs []*unstructured.Unstructured) ([]byte, error) {
 	var out bytes.Buffer
-	for i, u := range objs {
-		document, err := encode(u.Object)
-		if err != nil {
-			return nil, fmt.Errorf("writing %s: %w", Name(u), err)
+	for batch := range slices.Chunk(objs, batchChunks) {
+		documents, problems := make([][]byte, len(batch)), make([]error, len(batch))
+		inParallel(len(batch), func(i int) { documents[i], problems[i] = encode(batch[i].Object) })
+		for i, u := range batch {
+			if problems[i] != nil {
+				return nil, fmt.Errorf("writing %s: %w", Name(u), problems[i])
+			}
+			if out.Len() > 0 {
+				out.WriteString("---\n")
+			}
+			out.Write(documents[i])
 		}
-		if i > 0 {
-			out.WriteString("---\n")
-		}
-		out.Write(document)
 	}
 	return out.Bytes(), nil
 }
