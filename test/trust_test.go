@@ -12,11 +12,6 @@ import (
 	"sealift.dev/verify/policy"
 )
 
-// indented is a PEM key as a YAML block of that many blanks.
-func indented(pem string, blanks int) string {
-	return strings.ReplaceAll(strings.TrimSpace(pem), "\n", "\n"+strings.Repeat(" ", blanks))
-}
-
 // trustPolicy creates or changes the test's TrustPolicy: lines of its spec, in which
 // [CI] and [STRANGER] stand for authorities with these keys. The test's end removes it.
 func (w *world) trustPolicy(lines ...string) {
