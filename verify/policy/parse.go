@@ -9,7 +9,8 @@ import (
 
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	kjson "sigs.k8s.io/json"
-	"sigs.k8s.io/yaml"
+
+	"sealift.dev/internal/objects"
 )
 
 const (
@@ -84,18 +85,22 @@ func split(data []byte) ([][]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		asJSON, err := yaml.YAMLToJSONStrict(text)
+		documents, err := objects.Documents(objects.File{Path: "policy.yaml", Data: text}, limits())
 		if err != nil {
 			return nil, fmt.Errorf("document %d: %w", len(texts)+1, err)
 		}
-		if string(asJSON) == "null" {
-			continue
+		for _, d := range documents {
+			texts = append(texts, d.JSON)
 		}
-		if len(texts) == MaxDocuments {
+		if len(texts) > MaxDocuments {
 			return nil, fmt.Errorf("it holds more than %d documents", MaxDocuments)
 		}
-		texts = append(texts, asJSON)
 	}
+}
+
+// limits bound what a document may become in memory: aliases multiply it.
+func limits() objects.Limits {
+	return objects.Limits{Documents: MaxDocuments, Document: MaxDocumentBytes, Values: 100_000, Depth: 100}
 }
 
 func parseOne(asJSON []byte) (Named, error) {

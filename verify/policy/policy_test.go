@@ -165,6 +165,7 @@ func TestParse(t *testing.T) {
 		{"too large", good + strings.Repeat("#\n", policy.MaxDocumentBytes/2), "limit of 1048576"},
 		{"too many", strings.Repeat(good+"---\n", 65), "more than 64"},
 		{"alias bomb", bomb(), "document 1"},
+		{"quadratic aliases", "a: &a " + strings.Repeat("x", 500_000) + "\nb: [" + strings.Repeat("*a, ", 100_000) + "]\n", "over the limit"},
 		{"deep", document("match: " + strings.Repeat("[", 100_000)), "document 1"},
 	}
 	for _, test := range tests {
