@@ -150,7 +150,7 @@ func FuzzChallenge(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, first, second string) {
 		asking := asker(func(request *http.Request) (*http.Response, error) {
-			host := request.URL.Hostname()
+			host := strings.ToLower(request.URL.Hostname())
 			if request.URL.Host == "" {
 				return nil, errors.New("no Host in request URL") // as http.Transport says
 			}
