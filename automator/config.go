@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"sealift.dev/api/v1alpha1"
+	"sealift.dev/internal/objects"
 )
 
 const (
@@ -53,9 +54,15 @@ func parseConfig(data []byte) (config, error) {
 	if err := checkSingle(data); err != nil {
 		return config{}, err
 	}
-	var file v1alpha1.Config
-	if err := yaml.UnmarshalStrict(data, &file); err != nil {
+	documents, err := objects.Documents(objects.File{Path: v1alpha1.ConfigFile, Data: data}, objects.DefaultLimits()) // aliases are bounded
+	if err != nil {
 		return config{}, err
+	}
+	var file v1alpha1.Config
+	for _, d := range documents {
+		if err := yaml.UnmarshalStrict(d.JSON, &file); err != nil {
+			return config{}, err
+		}
 	}
 	if file.APIVersion != configAPIVersion || file.Kind != configKind {
 		return config{}, fmt.Errorf("apiVersion %q, kind %q: %s, %s is wanted", file.APIVersion, file.Kind, configAPIVersion, configKind)

@@ -145,7 +145,8 @@ func TestBadConfigurations(t *testing.T) {
 	for name, test := range map[string]struct{ old, new, want string }{
 		"not YAML":      {"automate:", "automate: [", "did not find"},
 		"unknown field": {"branch: main", "brunch: main", "brunch"},
-		"duplicate key": {"branch: main", "branch: main\n  branch: other", "already set"},
+		"duplicate key": {"branch: main", "branch: main\n  branch: other", "there twice"},
+		"aliases":       {"automate:", "a: &a " + strings.Repeat("x", 50_000) + "\nb: [" + strings.Repeat("*a, ", 1000) + "]\nautomate:", "over the limit"},
 		"other kind":    {"kind: Config", "kind: Kustomization", `kind "Kustomization"`},
 		"other version": {"v1alpha1", "v9", `apiVersion "sealift.dev/v9"`},
 		"range":         {`"*"`, `"a"`, `images[0]: shop: semver range "a"`},
