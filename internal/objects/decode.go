@@ -16,24 +16,66 @@ import (
 // Errors name file and line.
 func Decode(files []File, limits Limits) ([]*unstructured.Unstructured, error) {
 	d := decoder{limits: limits, places: map[identity]string{}}
-	for _, f := range files {
-		if d.total += int64(len(f.Data)); d.total > limits.Total {
-			return nil, fmt.Errorf("%q: the files hold more than %d bytes: %w", f.Path, limits.Total, ErrLimit)
-		}
-		if d.values += f.nodesAtMost(); d.values > limits.AllValues {
-			return nil, fmt.Errorf("%q: the files hold more than %d values: %w", f.Path, limits.AllValues, ErrLimit)
-		}
-		documents, err := Documents(f, limits)
-		if err != nil {
+	for len(files) > 0 {
+		n, err := d.batch(files)
+		if n == 0 && err != nil {
 			return nil, err
 		}
-		for _, document := range documents {
-			if err := d.document(f.Path, document); err != nil {
+		read := make([]contents, n)
+		inParallel(n, func(i int) { read[i].read(files[i], limits) })
+		for _, c := range read {
+			if err := d.take(c); err != nil {
 				return nil, err
 			}
 		}
+		if err != nil {
+			return nil, err
+		}
+		files = files[n:]
 	}
 	return d.objects, nil
+}
+
+// batch is how many files are read at once, and counts what they may hold. With an
+// error, it is of the file behind them.
+func (d *decoder) batch(files []File) (n int, err error) {
+	for size := 0; n < len(files); n++ {
+		f := files[n]
+		if size += len(f.Data); size > batchBytes && n > 0 {
+			break
+		}
+		if d.total += int64(len(f.Data)); d.total > d.limits.Total {
+			return n, fmt.Errorf("%q: the files hold more than %d bytes: %w", f.Path, d.limits.Total, ErrLimit)
+		}
+		if d.values += f.nodesAtMost(); d.values > d.limits.AllValues {
+			return n, fmt.Errorf("%q: the files hold more than %d values: %w", f.Path, d.limits.AllValues, ErrLimit)
+		}
+	}
+	return n, nil
+}
+
+// contents is what a file holds.
+type contents struct {
+	places []string
+	values []any
+	err    error // of what follows the values
+}
+
+func (c *contents) read(f File, limits Limits) {
+	documents, err := Documents(f, limits)
+	if err != nil {
+		c.err = err
+		return
+	}
+	for _, document := range documents {
+		place := fmt.Sprintf("%q line %d", f.Path, document.Line)
+		var value any
+		if err := json.Unmarshal(document.JSON, &value); err != nil {
+			c.err = fmt.Errorf("%s: %w", place, err)
+			return
+		}
+		c.places, c.values = append(c.places, place), append(c.values, value)
+	}
 }
 
 // identity is what a cluster tells objects apart by.
@@ -47,17 +89,17 @@ type decoder struct {
 	places  map[identity]string // where each object was read
 }
 
-func (d *decoder) document(path string, document Document) error {
-	place := fmt.Sprintf("%q line %d", path, document.Line)
-	var value any
-	if err := json.Unmarshal(document.JSON, &value); err != nil {
-		return fmt.Errorf("%s: %w", place, err)
+func (d *decoder) take(c contents) error {
+	for i, value := range c.values {
+		object, ok := value.(map[string]any)
+		if !ok {
+			return fmt.Errorf("%s: a Kubernetes object is wanted, with apiVersion, kind and metadata", c.places[i])
+		}
+		if err := d.object(c.places[i], object); err != nil {
+			return err
+		}
 	}
-	object, ok := value.(map[string]any)
-	if !ok {
-		return fmt.Errorf("%s: a Kubernetes object is wanted, with apiVersion, kind and metadata", place)
-	}
-	return d.object(place, object)
+	return c.err
 }
 
 func (d *decoder) object(place string, object map[string]any) error {
