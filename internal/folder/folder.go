@@ -16,7 +16,7 @@ import (
 )
 
 // Folder is a symbolic link to one of the versions beside it. For /srv/shop they
-// are in /srv/.shop: a folder for each version, and the file state.json.
+// are in its store, /srv/.shop: a folder for each version, and the file state.json.
 type Folder struct {
 	link  string
 	store string
@@ -42,7 +42,7 @@ func Open(at string) (*Folder, error) {
 	if err := f.checkLink(); err != nil {
 		return nil, fmt.Errorf("opening the folder %q: %w", at, err)
 	}
-	if err := os.MkdirAll(f.store, 0o755); err != nil {
+	if err := openStore(f.store); err != nil {
 		return nil, fmt.Errorf("opening the folder %q: %w", at, err)
 	}
 	return f, nil
@@ -68,8 +68,8 @@ func (f *Folder) checkLink() error {
 	case !info.IsDir():
 		return errors.New("it is a file; hint: name another folder")
 	}
-	if err := os.Remove(f.link); err != nil { // removes an empty folder only
-		return errors.New("it is a folder with something in it, which cannot be replaced at once; hint: name a new folder")
+	if entries, err := os.ReadDir(f.link); err != nil || len(entries) > 0 {
+		return errors.Join(err, errors.New("it is a folder with something in it, which cannot be replaced at once; hint: name a new folder"))
 	}
 	return nil
 }
@@ -79,10 +79,11 @@ func (f *Folder) Path() string { return f.link }
 
 // Current is the version that is shown; empty before the first.
 func (f *Folder) Current() (string, error) {
-	target, err := os.Readlink(f.link)
-	if errors.Is(err, fs.ErrNotExist) {
+	info, err := os.Lstat(f.link)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.IsDir() {
 		return "", nil
 	}
+	target, err := os.Readlink(f.link)
 	if err != nil {
 		return "", fmt.Errorf("reading the link %q: %w", f.link, err)
 	}
@@ -97,7 +98,7 @@ func (f *Folder) Show(version string, files []objects.File) (changed bool, err e
 	if err != nil {
 		return false, err
 	}
-	if before == version {
+	if before == version && f.has(version) {
 		return false, nil
 	}
 	if err := f.write(version, files); err != nil {
@@ -109,9 +110,15 @@ func (f *Folder) Show(version string, files []objects.File) (changed bool, err e
 	return true, f.sweep(version, before)
 }
 
+// has says that a version is there: nothing but a whole one has its name.
+func (f *Folder) has(version string) bool {
+	_, err := os.Lstat(filepath.Join(f.store, version))
+	return err == nil
+}
+
 // write makes a version under another name, and renames it when it is on the disk.
 func (f *Folder) write(version string, files []objects.File) error {
-	if _, err := os.Lstat(filepath.Join(f.store, version)); err == nil {
+	if f.has(version) {
 		return nil
 	}
 	made, err := os.MkdirTemp(f.store, partial)
@@ -157,6 +164,11 @@ func (f *Folder) point(version string) error {
 	made := filepath.Join(f.store, partial+rand.Text())
 	if err := os.Symlink(filepath.Join(filepath.Base(f.store), version), made); err != nil {
 		return err
+	}
+	if info, err := os.Lstat(f.link); err == nil && info.IsDir() {
+		if err := os.Remove(f.link); err != nil { // removes an empty folder only
+			return err
+		}
 	}
 	if err := os.Rename(made, f.link); err != nil {
 		return err

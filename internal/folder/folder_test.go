@@ -63,7 +63,7 @@ func TestShow(t *testing.T) {
 			t.Fatal(current, err)
 		}
 	}
-	if got := names(t, filepath.Join(filepath.Dir(at), ".shop")); got != "v2 v3" {
+	if got := names(t, filepath.Join(filepath.Dir(at), ".shop")); got != ".sealift v2 v3" {
 		t.Error("the store holds", got)
 	}
 	// Back to a version that is there.
@@ -136,7 +136,7 @@ func TestCrash(t *testing.T) {
 				t.Fatal(err)
 			}
 			show(t, f, 3)
-			if got := names(t, store); got != "state.json v1 v3" {
+			if got := names(t, store); got != ".sealift state.json v1 v3" {
 				t.Error("the store holds", got)
 			}
 		})
