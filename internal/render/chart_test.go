@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -148,6 +149,14 @@ func TestChartRefuses(t *testing.T) {
 	for name, c := range map[string]struct{ file, content, want string }{
 		"random":          {"templates/x.yaml", named(`{{ randAlphaNum 8 | quote }}`), `the template "charts/shop/templates/x.yaml" renders ConfigMap made differently`},
 		"uuid":            {"templates/x.yaml", named(`{{ uuidv4 | quote }}`), "renders ConfigMap made differently"},
+		"the time since":  {"templates/x.yaml", named(`{{ durationRound (toDate "2006" "2000") | quote }}`), "renders ConfigMap made differently"},
+		"a digit":         {"templates/x.yaml", named(`{{ randNumeric 1 | quote }}`), "renders ConfigMap made differently"},
+		"a letter":        {"templates/x.yaml", named(`{{ randAlpha 1 | lower | quote }}`), "renders ConfigMap made differently"},
+		"any letter":      {"templates/x.yaml", named(`{{ randAlphaNum 1 | lower | quote }}`), "renders ConfigMap made differently"},
+		"a sign":          {"templates/x.yaml", named(`{{ randAscii 1 | quote }}`), "renders ConfigMap made differently"},
+		"a byte":          {"templates/x.yaml", named(`{{ randBytes 1 | quote }}`), "renders ConfigMap made differently"},
+		"half a byte":     {"templates/x.yaml", named(`{{ uuidv4 | trunc 1 | quote }}`), "renders ConfigMap made differently"},
+		"much chance":     {"templates/x.yaml", `{{ randAlpha 1000000000000 }}`, "over the limit"},
 		"a coin":          {"templates/x.yaml", named(`{{ randInt 0 2 | quote }}`), "renders ConfigMap made differently"},
 		"a certificate":   {"templates/x.yaml", named(`{{ (genCA "x" 1).Cert | b64enc | quote }}`), "renders ConfigMap made differently"},
 		"the year":        {"templates/x.yaml", named(`{{ now | date "2006" | quote }}`), "renders ConfigMap made differently"},
@@ -173,6 +182,7 @@ func TestChartRefuses(t *testing.T) {
 			`the dependency "database" (1.x) of shop is not in its charts folder; hint: helm dependency build`},
 		"missing, disabled": {"Chart.yaml", "apiVersion: v2\nname: shop\nversion: 1.0.0\ndependencies: [{name: database, version: 1.x, condition: database.enabled}]\n", "is not in its charts folder"},
 		"another version":   {"Chart.yaml", "apiVersion: v2\nname: shop\nversion: 1.0.0\ndependencies: [{name: cache, version: ^2.0.0}]\n", `the dependency "cache" (^2.0.0) of shop is not`},
+		"the same twice":    {"charts/store/Chart.yaml", "apiVersion: v2\nname: cache\nversion: 1.2.3\n", `the charts folder of shop holds "cache" in the version "1.2.3" twice; hint:`},
 		"below":             {"charts/cache/Chart.yaml", "apiVersion: v2\nname: cache\nversion: 1.2.3\ndependencies: [{name: disk, version: 1.x}]\n", `the dependency "disk" (1.x) of shop/cache is not`},
 		"an empty one":      {"Chart.yaml", "apiVersion: v2\nname: shop\nversion: 1.0.0\ndependencies: [null]\n", "charts/shop"},
 		"a library":         {"Chart.yaml", "apiVersion: v2\nname: shop\nversion: 1.0.0\ntype: library\n", "library chart"},
@@ -199,6 +209,32 @@ func TestChartRefuses(t *testing.T) {
 				t.Errorf("%s, %v, want %q", names(objs), err, c.want)
 			}
 		})
+	}
+}
+
+// TestDates: neither the clock nor the zone of the machine is in them.
+func TestDates(t *testing.T) {
+	defer func(before *time.Location) { time.Local = before }(time.Local)
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Local = berlin
+	for expression, want := range map[string]string{
+		`(toDate "2006-01-02 MST" "2020-01-01 CET").Unix`:     "1577836800",
+		`(mustToDate "2006-01-02 MST" "2020-01-01 CET").Unix`: "1577836800",
+		`toDate "2006-01-02" "2020-01-01" | unixEpoch`:        "1577836800",
+		`durationRound "2400h10m5s"`:                          "3mo",
+		`durationRound "-90s"`:                                "1m",
+		`durationRound "1s"`:                                  "0s",
+		`durationRound 7`:                                     "0s",
+	} {
+		files := newMemory(tree(shopChart))
+		files["charts/shop/templates/shop.yaml"] = []byte("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: prod-shop}\ndata: {x: {{ " + expression + " | quote }}}\n")
+		objs, err := shopOf(func(c *Chart) { c.Files = files }).Render(t.Context())
+		if err != nil || data(objs, "prod-shop")["x"] != want {
+			t.Errorf("%s: %v, %v, want %s", expression, data(objs, "prod-shop"), err, want)
+		}
 	}
 }
 

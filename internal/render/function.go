@@ -3,7 +3,6 @@ package render
 import (
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 	"text/template"
 	"time"
@@ -33,7 +32,7 @@ const maxSpread = 1 << 20
 // functions replace those of Helm that the machine, the clock or chance speak through,
 // and those that make much of little.
 func functions(m moment) template.FuncMap {
-	return template.FuncMap{
+	all := template.FuncMap{
 		"now":      m.now,
 		"ago":      func(date any) string { return m.now().Sub(m.time(date)).Round(time.Second).String() },
 		"date":     func(layout string, date any) string { return m.time(date).UTC().Format(layout) },
@@ -45,12 +44,9 @@ func functions(m moment) template.FuncMap {
 			return m.time(date).In(location(zone)).Format(layout)
 		},
 		"htmlDateInZone": func(date any, zone string) string { return m.time(date).In(location(zone)).Format(time.DateOnly) },
-		"toDate":         func(layout, value string) time.Time { t, _ := time.Parse(layout, value); return t },
-		"mustToDate":     time.Parse,
-		"randInt":        m.randInt,
-		"shuffle":        m.shuffle,
-		"keys":           m.keys,
-		"values":         m.values,
+		"durationRound":  m.durationRound,
+		"toDate":         func(layout, value string) time.Time { t, _ := toDate(layout, value); return t },
+		"mustToDate":     toDate,
 		"repeat":         repeat,
 		"until":          func(count int) ([]int, error) { return untilStep(0, count, sign(count)) },
 		"untilStep":      untilStep,
@@ -58,6 +54,8 @@ func functions(m moment) template.FuncMap {
 		"indent":         indent,
 		"nindent":        func(spaces int, v string) (string, error) { s, err := indent(spaces, v); return "\n" + s, err },
 	}
+	maps.Copy(all, m.chances())
+	return all
 }
 
 // time is what date functions take: a time, seconds, or else now.
@@ -77,56 +75,40 @@ func (m moment) time(date any) time.Time {
 	return m.now()
 }
 
+// toDate knows no zone of the machine, by which it would read CET or EST.
+func toDate(layout, value string) (time.Time, error) {
+	return time.ParseInLocation(layout, value, time.UTC)
+}
+
+// durationRound is the largest unit of a duration, or of what has passed since a time.
+func (m moment) durationRound(of any) string {
+	var d time.Duration
+	switch of := of.(type) {
+	case string:
+		d, _ = time.ParseDuration(of)
+	case int64:
+		d = time.Duration(of)
+	case time.Time:
+		d = m.now().Sub(of)
+	}
+	const day = 24 * time.Hour
+	for _, unit := range []struct {
+		length time.Duration
+		name   string
+	}{{365 * day, "y"}, {30 * day, "mo"}, {day, "d"}, {time.Hour, "h"}, {time.Minute, "m"}, {time.Second, "s"}} {
+		if whole := d.Abs() / unit.length; d.Abs() > unit.length {
+			return fmt.Sprint(int64(whole)) + unit.name
+		}
+	}
+	return "0s"
+}
+
 func location(zone string) *time.Location {
 	found, err := time.LoadLocation(zone)
 	if err != nil || zone == "Local" {
 		return time.UTC
 	}
 	return found
-}
-
-func (m moment) randInt(low, high int) (int, error) {
-	switch {
-	case low >= high:
-		return 0, fmt.Errorf("randInt: %d is not below %d", low, high)
-	case m == early:
-		return low, nil
-	}
-	return high - 1, nil
-}
-
-func (m moment) shuffle(s string) string {
-	runes := []rune(s)
-	slices.Sort(runes)
-	if m == late {
-		slices.Reverse(runes)
-	}
-	return string(runes)
-}
-
-// keys has the order of a map in Helm.
-func (m moment) keys(of ...map[string]any) []string {
-	keys := []string{}
-	for _, one := range of {
-		keys = append(keys, m.sorted(one)...)
-	}
-	return keys
-}
-
-func (m moment) values(of map[string]any) []any {
-	values := []any{}
-	for _, key := range m.sorted(of) {
-		values = append(values, of[key])
-	}
-	return values
-}
-
-func (m moment) sorted(of map[string]any) []string {
-	keys := slices.Sorted(maps.Keys(of))
-	if m == late {
-		slices.Reverse(keys)
-	}
-	return keys
 }
 
 func repeat(count int, s string) (string, error) {

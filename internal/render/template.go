@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -132,11 +133,17 @@ func (c Chart) load(s source) (*chart.Chart, error) {
 	return loaded, checkDependencies(loaded, loaded.Name())
 }
 
-// checkDependencies wants every dependency in the charts folder, and sorts them: Helm
-// has them in the order of a map.
+// checkDependencies wants every dependency in the charts folder, once, and sorts them:
+// Helm has them in the order of a map, and of two that are called the same, the last
+// one's templates stay.
 func checkDependencies(c *chart.Chart, name string) error {
 	there := slices.Clone(c.Dependencies())
-	slices.SortFunc(there, func(a, b *chart.Chart) int { return strings.Compare(a.Name(), b.Name()) })
+	slices.SortFunc(there, compareCharts)
+	for i := range there[min(1, len(there)):] {
+		if compareCharts(there[i], there[i+1]) == 0 {
+			return fmt.Errorf("the charts folder of %s holds %q in the version %q twice; hint: remove one of them", name, there[i].Name(), there[i].Metadata.Version)
+		}
+	}
 	c.SetDependencies(there...)
 	for _, wanted := range c.Metadata.Dependencies {
 		if wanted == nil {
@@ -154,6 +161,10 @@ func checkDependencies(c *chart.Chart, name string) error {
 		}
 	}
 	return nil
+}
+
+func compareCharts(a, b *chart.Chart) int {
+	return cmp.Or(strings.Compare(a.Name(), b.Name()), strings.Compare(a.Metadata.Version, b.Metadata.Version))
 }
 
 // renderValues is all that templates see.
