@@ -22,6 +22,8 @@ type Delivery struct {
 	Environment string
 	// Policies must all pass; an empty list lets nothing in.
 	Policies []verify.NamedPolicy
+	// Former is where the last good release was read from, if not from Source.
+	Former Former
 	// User is impersonated for every write.
 	User string
 	// Interval is the time between two questions to the registry.
@@ -44,6 +46,17 @@ type Delivery struct {
 // Key is NAMESPACE/NAME.
 func (d Delivery) Key() string { return d.Namespace + "/" + d.Name }
 
+// under are the policies of what is read from a place.
+func (d Delivery) under(place artifact.Repository) ([]verify.NamedPolicy, error) {
+	switch place {
+	case d.Source.Repository:
+		return d.Policies, nil
+	case d.Former.Repository:
+		return d.Former.Policies, d.Former.Err
+	}
+	return nil, nil
+}
+
 // Owner is the ownership label's value on everything this Delivery applies.
 func (d Delivery) Owner() engine.Owner { return engine.OwnerOf(d.Namespace, d.Name) }
 
@@ -59,6 +72,16 @@ type Source struct {
 	CA, ClientCert, ClientKey []byte
 	// Insecure speaks plain HTTP.
 	Insecure bool
+}
+
+// Former is a place that the source named before. What came from there stays under
+// the policies of that place, wherever the source points now.
+type Former struct {
+	Repository artifact.Repository
+	// Policies must all pass; an empty list lets nothing in.
+	Policies []verify.NamedPolicy
+	// Err is why they cannot be had; nothing from there is kept then.
+	Err error `json:"-"`
 }
 
 // State is what outlives the process. The zero State is a new Delivery's.

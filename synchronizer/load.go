@@ -90,7 +90,11 @@ func (s *Synchronizer) lastGood(ctx context.Context, d Delivery, memo *memo, sta
 // load verifies, pulls and decodes the release at ref, unless before says that
 // the same was done under the same policies.
 func (s *Synchronizer) load(ctx context.Context, d Delivery, ref artifact.Ref, before *loaded) (*loaded, error) {
-	policies := fingerprint(d.Policies)
+	under, err := d.under(ref.Repository)
+	if err != nil {
+		return nil, at(Verify, err)
+	}
+	policies := fingerprint(under)
 	if before != nil && before.release.Ref == ref && before.environment == d.Environment && before.policies == policies && before.holds(time.Now()) {
 		return before, nil
 	}
@@ -100,7 +104,7 @@ func (s *Synchronizer) load(ctx context.Context, d Delivery, ref artifact.Ref, b
 	}
 	judging, cancel := context.WithTimeout(ctx, verifyTimeout)
 	defer cancel()
-	verified, err := s.verifier.Release(judging, registry, ref, d.Policies, verify.Claim{Namespace: d.Namespace})
+	verified, err := s.verifier.Release(judging, registry, ref, under, verify.Claim{Namespace: d.Namespace})
 	if err != nil {
 		return nil, at(Verify, err)
 	}

@@ -269,3 +269,36 @@ func TestPinnedOlderIsTold(t *testing.T) {
 	w.deliver(w.source("tag: main", ""))
 	w.delivered(second)
 }
+
+// TestTrustStaysWithWhatRuns: a source that moves elsewhere takes what runs out of no
+// policy of the place that it came from, and loses none that lets it in.
+func TestTrustStaysWithWhatRuns(t *testing.T) {
+	w := onSync(t)
+	first := w.publish(map[string]string{"deploy/a.yaml": configMap("a", "1")})
+	here := strings.TrimPrefix(w.repository(), "oci://")
+	govern := func(lines ...string) {
+		w.trustPolicy(append([]string{"authorities: [CI]"}, lines...)...)
+		w.kubectl("patch", "trustpolicy", w.name, "--type=merge", `--patch={"spec":{"match":{"repositories":["`+here+`"]}}}`)
+	}
+	govern()
+	moved := strings.Replace(w.source("tag: main", ""), w.repository(), w.repository()+"-elsewhere", 1)
+	w.deliverBare(w.source("tag: main", ""))
+	w.delivered(first)
+
+	w.deliver(moved) // the Delivery's own trust counts there, and lets in the same key
+	w.refused("ReleaseNotFound")
+	w.kubectl("patch", "configmap", "a", "-n", w.name, "--type=merge", `--patch={"data":{"value":"drifted"}}`)
+	w.healed("a", "1")
+	govern("revoked: {digests: ['" + first.Digest + "']}")
+	w.refused("TrustRevoked")
+	w.frozen("a")
+
+	govern("revoked: {}")
+	w.healed("a", "1")
+	w.apply(fmt.Sprintf("apiVersion: sealift.dev/v1alpha1\nkind: TrustPolicy\nmetadata: {name: %[1]s-elsewhere}\nspec:\n  match: {namespaces: [%[1]s], repositories: ['%[2]s-elsewhere']}\n  authorities: [{name: stranger, key: {data: %[3]q}}]\n", w.name, here, w.stranger.PublicPEM))
+	t.Cleanup(func() { w.cluster.Kubectl(context.Background(), "delete", "trustpolicy", w.name+"-elsewhere") })
+	w.kubectl("patch", "delivery", w.name, "-n", w.name, "--type=json", `--patch=[{"op":"remove","path":"/spec/trust"}]`)
+	w.kubectl("patch", "configmap", "a", "-n", w.name, "--type=merge", `--patch={"data":{"value":"drifted"}}`)
+	w.healed("a", "1")
+	w.refused("ReleaseNotFound")
+}

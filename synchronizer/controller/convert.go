@@ -49,7 +49,7 @@ func (r *reconciler) convert(ctx context.Context, d *v1alpha1.Delivery) (synchro
 		Digest:     digest.Digest(spec.Source.Digest),
 		Insecure:   spec.Source.Insecure,
 	}
-	if asked.Policies, err = r.policies(ctx, d, repository); err != nil {
+	if err := r.policies(ctx, d, &asked); err != nil {
 		return asked, err
 	}
 	asked.Unreachable = r.identify(ctx, d, &asked.Source)

@@ -11,33 +11,57 @@ import (
 
 	"sealift.dev/api/v1alpha1"
 	"sealift.dev/artifact"
+	"sealift.dev/synchronizer"
 	"sealift.dev/verify"
 	"sealift.dev/verify/policy"
 )
 
-// policies are the TrustPolicies that may concern d and its own trust, with the
-// Secrets that they refer to; all must pass, so that a tenant can only narrow.
-func (r *reconciler) policies(ctx context.Context, d *v1alpha1.Delivery, repository artifact.Repository) ([]verify.NamedPolicy, error) {
+// policies adds to asked who must have signed: what the source is under, and what
+// the place is under that the last good release came from, if that is another.
+func (r *reconciler) policies(ctx context.Context, d *v1alpha1.Delivery, asked *synchronizer.Delivery) error {
 	var list v1alpha1.TrustPolicyList
 	if err := r.client.List(ctx, &list); err != nil {
-		return nil, fmt.Errorf("listing trust policies: %w", err)
+		return fmt.Errorf("listing trust policies: %w", err)
 	}
 	slices.SortFunc(list.Items, func(a, b v1alpha1.TrustPolicy) int { return strings.Compare(a.Name, b.Name) })
 	user, used := client.ObjectKeyFromObject(d), []types.NamespacedName{}
 	defer func() { r.trust.use(user, used) }()
-	read := func(namespace string) func(policy.SecretKey) ([]byte, error) {
+	read := func(namespace string) reader {
 		return func(ref policy.SecretKey) ([]byte, error) {
 			name := types.NamespacedName{Namespace: namespace, Name: ref.Name}
 			used = append(used, name)
 			return r.trust.read(ctx, user, name, ref.Key)
 		}
 	}
-	found, required, err := r.concerning(list.Items, d.Namespace, repository.String(), read(r.options.Namespace))
+	var err error
+	if asked.Policies, err = r.under(list.Items, d, asked.Source.Repository, read); err != nil {
+		return err
+	}
+	if d.Status.Applied == nil {
+		return nil
+	}
+	place, err := artifact.ParseRepository(d.Status.Applied.Repository)
+	if err != nil || place == asked.Source.Repository {
+		return nil
+	}
+	asked.Former.Repository = place
+	asked.Former.Policies, asked.Former.Err = r.under(list.Items, d, place, read)
+	return nil
+}
+
+// reader reads what a policy refers to.
+type reader = func(policy.SecretKey) ([]byte, error)
+
+// under are the TrustPolicies that may concern what d reads from place, and its own
+// trust, with the Secrets that they refer to; all must pass, so that a tenant can
+// only narrow.
+func (r *reconciler) under(items []v1alpha1.TrustPolicy, d *v1alpha1.Delivery, place artifact.Repository, read func(namespace string) reader) ([]verify.NamedPolicy, error) {
+	found, required, err := r.concerning(items, d.Namespace, place.String(), read(r.options.Namespace))
 	if err != nil {
 		return nil, err
 	}
 	if !required && r.options.RequireTrustPolicy {
-		return nil, fmt.Errorf("%w matches namespace %s and repository %s, and this controller requires one; hint: ask the platform team for a TrustPolicy", errNoPolicy, d.Namespace, repository)
+		return nil, fmt.Errorf("%w matches namespace %s and repository %s, and this controller requires one; hint: ask the platform team for a TrustPolicy", errNoPolicy, d.Namespace, place)
 	}
 	if d.Spec.Trust == nil {
 		return found, nil
@@ -56,7 +80,7 @@ func (r *reconciler) policies(ctx context.Context, d *v1alpha1.Delivery, reposit
 // match it, or a repository that a policy's mirror makes of it. Required says that
 // one applies whatever the release says of itself. A policy that cannot be used is
 // an error if it may apply.
-func (r *reconciler) concerning(items []v1alpha1.TrustPolicy, namespace, repository string, read func(policy.SecretKey) ([]byte, error)) (found []verify.NamedPolicy, required bool, err error) {
+func (r *reconciler) concerning(items []v1alpha1.TrustPolicy, namespace, repository string, read reader) (found []verify.NamedPolicy, required bool, err error) {
 	origins := []string{repository}
 	for _, p := range items {
 		if p.Spec.Concerns(namespace, p.Spec.Origins(repository)...) {
@@ -85,7 +109,7 @@ type checked struct {
 }
 
 // usable is the policy with the Secrets that it refers to, checked once.
-func (r *reconciler) usable(p v1alpha1.TrustPolicy, read func(policy.SecretKey) ([]byte, error)) (policy.Policy, error) {
+func (r *reconciler) usable(p v1alpha1.TrustPolicy, read reader) (policy.Policy, error) {
 	alone := len(p.Spec.Secrets()) == 0
 	if kept, found := r.checked.Load(p.Name); alone && found && kept.(checked).uid == p.UID && kept.(checked).generation == p.Generation {
 		return p.Spec, kept.(checked).err
