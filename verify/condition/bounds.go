@@ -2,8 +2,10 @@ package condition
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
+	"regexp/syntax"
 	"slices"
 	"strings"
 
@@ -11,6 +13,7 @@ import (
 	"github.com/google/cel-go/checker"
 	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/operators"
+	"github.com/google/cel-go/common/overloads"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
 	"github.com/google/cel-go/common/types/traits"
@@ -56,12 +59,40 @@ func known(checked *cel.Ast) error {
 			if problem == nil && slices.Contains(withheld(), call.FunctionName()) {
 				problem = fmt.Errorf("the function %s is not allowed here", call.FunctionName())
 			}
+			if problem == nil && call.FunctionName() == overloads.Matches {
+				problem = knownPattern(call.Args())
+			}
 			if args := call.Args(); call.FunctionName() == operators.Index && args[0].Kind() == ast.IdentKind && args[1].Kind() == ast.LiteralKind {
 				note(args[0].AsIdent(), fmt.Sprint(args[1].AsLiteral().Value()))
 			}
 		}
 	}))
 	return problem
+}
+
+// knownPattern refuses a regular expression that is not written out, or is too large.
+// CEL's own limit compiles patterns that are not simplified, and so panics on x{2}.
+func knownPattern(args []ast.Expr) error {
+	pattern := args[len(args)-1]
+	text, ok := "", pattern.Kind() == ast.LiteralKind
+	if ok {
+		text, ok = pattern.AsLiteral().Value().(string)
+	}
+	if !ok {
+		return errors.New("the pattern of matches has to be written out as a text; hint: compare with ==, startsWith or endsWith")
+	}
+	parsed, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return fmt.Errorf("the pattern of matches: %w", err)
+	}
+	program, err := syntax.Compile(parsed.Simplify())
+	if err != nil {
+		return fmt.Errorf("the pattern of matches: %w", err)
+	}
+	if len(program.Inst) > maxRegexSteps {
+		return fmt.Errorf("the pattern of matches compiles to %d steps, more than the limit of %d", len(program.Inst), maxRegexSteps)
+	}
+	return nil
 }
 
 // sizes estimates nothing: the predicate may be empty, and only what every
@@ -87,12 +118,26 @@ func (costs) CallCost(function, _ string, args []ref.Val, result ref.Val) *uint6
 	case "matches":
 		cost += (1 + length(args[0])/10) * (1 + length(args[1])/4)
 	default:
+		if function == operators.Add {
+			cost += min(size(args[0]), size(args[1]))
+		}
 		for _, arg := range args {
 			cost += length(arg) / 10
 		}
 		cost += length(result) / 10
 	}
 	return &cost
+}
+
+// size is how many elements a list has. A sum of lists copies none of them, but what
+// looks at the sum looks at all.
+func size(v ref.Val) uint64 {
+	if list, ok := v.(traits.Lister); ok {
+		if n, ok := list.Size().(types.Int); ok {
+			return uint64(n)
+		}
+	}
+	return 0
 }
 
 // setCosts charges the functions on sets for every pair of elements.

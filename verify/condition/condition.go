@@ -26,7 +26,7 @@ const (
 	maxNesting    = 4    // of macros such as all and exists
 	maxDepth      = 64   // of the expression
 	maxNodes      = 4096 // of the expression, macros expanded
-	maxRegexSteps = 4096 // of a compiled regular expression
+	maxRegexSteps = 4096 // of a regular expression, which is compiled
 	interruptEach = 128  // iterations between two looks at the context
 	shown         = 160  // bytes of an expression in an error
 )
@@ -52,14 +52,23 @@ type Input struct {
 // Compile checks that expression is CEL of type bool over predicate, release and
 // signer, and that it is within the limits. It knows the standard library, and of
 // the extensions charAt, indexOf, lastIndexOf, lowerAscii, upperAscii, split,
-// substring, trim and sets.
-func Compile(expression string) (*Program, error) {
+// substring, trim and sets. Patterns for matches are literals.
+func Compile(expression string) (_ *Program, err error) {
 	if len(expression) > MaxExpressionBytes {
 		return nil, fmt.Errorf("the condition %s has %d bytes, more than the limit of %d", quote(expression), len(expression), MaxExpressionBytes)
 	}
 	if strings.TrimSpace(expression) == "" {
 		return nil, errors.New("the condition is empty")
 	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the condition %s: CEL gave up on it", quote(expression))
+		}
+	}()
+	return compile(expression)
+}
+
+func compile(expression string) (*Program, error) {
 	env, err := environment()
 	if err != nil {
 		return nil, fmt.Errorf("preparing CEL: %w", err)
@@ -101,7 +110,6 @@ func environment() (*cel.Env, error) {
 		cel.ParserExpressionSizeLimit(MaxExpressionBytes),
 		cel.ParserRecursionLimit(maxDepth),
 		cel.ExpressionNodeLimit(maxNodes),
-		cel.RegexProgramSizeLimit(maxRegexSteps),
 		cel.ASTValidators(
 			cel.ValidateDurationLiterals(),
 			cel.ValidateTimestampLiterals(),

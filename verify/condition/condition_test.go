@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"sealift.dev/verify/condition"
 )
@@ -49,6 +50,7 @@ func TestEval(t *testing.T) {
 		{`timestamp(predicate.runDetails.metadata.finishedOn) > timestamp("2026-01-01T00:00:00Z")`, true, ""},
 		{`release.sequence >= 7 && release.repository.endsWith("/shop") && "main@sha1:abc" == release["revision"]`, true, ""},
 		{`signer.authority == "ci" && signer.issuer.matches("^https://token[.]example[.]com$")`, true, ""},
+		{`release.revision.matches('^main@sha1:[0-9a-f]{3,40}$') && matches(predicate.word, "^[a-z]{3}$") && !predicate.word.matches("^[a-z]{4}$")`, true, ""},
 		{`has(predicate.missing) ? false : true`, true, ""},
 		{`predicate.none == null`, true, ""},
 		{`predicate.result.lowerAscii().split("s").size() == 3 && sets.contains(["a", "b"], ["a"])`, true, ""},
@@ -92,6 +94,10 @@ func TestCompileRefuses(t *testing.T) {
 		{"bad time", `timestamp("yesterday") > timestamp("2026-01-01T00:00:00Z")`, "timestamp"},
 		{"bad pattern", `predicate.a.matches("(")`, "invalid matches argument"},
 		{"huge pattern", `predicate.a.matches("((a{1,99}){1,9}b){1,99}")`, "invalid matches argument"},
+		{"large pattern", `predicate.a.matches("^(?:[a-z]{900}x){1}[0-9]{900}(?:ab|cd){900}$")`, "more than the limit of 4096"},
+		{"large pattern, as a function", `matches(predicate.a, "^(?:[a-z]{900}x){1}[0-9]{900}(?:ab|cd){900}$")`, "more than the limit of 4096"},
+		{"a stranger's pattern", `"x".matches(predicate.a)`, "has to be written out"},
+		{"a pattern of two texts", `predicate.a.matches("^x{2}" + "$")`, "has to be written out"},
 		{"growth", `predicate.a.replace("a", predicate.a) == ""`, "replace is not allowed"},
 		{"too long", `"` + strings.Repeat("x", 5000) + `" == ""`, "limit of 4096"},
 		{"too deep", strings.Repeat("(", 200) + "true" + strings.Repeat(")", 200), "recursion"},
@@ -145,6 +151,28 @@ func TestEvalIsBounded(t *testing.T) {
 				t.Errorf("%d bytes of error", len(err.Error()))
 			}
 		})
+	}
+}
+
+// Sums of lists cost nothing to make, and much to look at: they are bounded before.
+func TestSumsOfListsAreBounded(t *testing.T) {
+	sum := "x" + strings.Repeat("+x", 40)
+	for want, expression := range map[string]string{
+		"":                        `[predicate].map(x, ` + sum + `).all(x, x == x)`,
+		"costs more than 1000000": `[predicate].map(x, ` + sum + `).map(x, ` + sum + `).map(x, ` + sum + `).all(x, x == x)`,
+	} {
+		program, err := condition.Compile(expression)
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		_, err = program.Eval(t.Context(), input(t, "["+strings.Repeat("1,", 99)+"1]"))
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("it took %s", took)
+		}
 	}
 }
 
