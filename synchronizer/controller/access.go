@@ -18,6 +18,7 @@ import (
 // changes or the registry fails, so that an idle Delivery asks the API server for
 // nothing.
 type access struct {
+	uid            types.UID
 	generation     int64
 	docker         []byte
 	ca, cert, priv []byte
@@ -30,7 +31,7 @@ func (r *reconciler) identify(ctx context.Context, d *v1alpha1.Delivery, source 
 	}
 	key := client.ObjectKeyFromObject(d)
 	kept, found := r.accesses.Load(key)
-	if !found || kept.(access).generation != d.Generation {
+	if !found || kept.(access).uid != d.UID || kept.(access).generation != d.Generation {
 		read, err := r.readAccess(ctx, d)
 		if err != nil {
 			return err
@@ -44,7 +45,7 @@ func (r *reconciler) identify(ctx context.Context, d *v1alpha1.Delivery, source 
 }
 
 func (r *reconciler) readAccess(ctx context.Context, d *v1alpha1.Delivery) (access, error) {
-	a := access{generation: d.Generation}
+	a := access{uid: d.UID, generation: d.Generation}
 	if ref := d.Spec.Source.SecretRef; ref != nil {
 		data, err := r.secret(ctx, d.Namespace, ref.Name, errPullSecret)
 		if err != nil {
