@@ -208,3 +208,25 @@ func TestTooManyImages(t *testing.T) {
 		t.Errorf("%v, %d asked for", err, len(asked.asked))
 	}
 }
+
+// TestPinAgainBesideDigests: a tag that is also written with another digest keeps the
+// digest that it was published with.
+func TestPinAgainBesideDigests(t *testing.T) {
+	w := newWorld(t)
+	old := []string{w.image("apps/shop:1.0.0"), w.image("apps/shop:1.0.0"), w.image("apps/shop:1.0.0")}
+	w.image("apps/shop:1.0.0")
+	pod := func(name, image string) string {
+		return fmt.Sprintf("---\napiVersion: v1\nkind: Pod\nmetadata: {name: %s}\nspec: {containers: [{name: a, image: '%s'}]}\n", name, image)
+	}
+	shop := w.host + "/apps/shop:1.0.0"
+	w.commit("prod/a.yaml", pod("a", shop)+pod("b", shop+"@"+old[0])+pod("c", shop+"@"+old[1])+pod("d", shop+"@"+old[2]))
+	o := w.as()
+	o.Images = w.registry
+	r := w.publish(o)
+	for range 4 { // whatever the order of digests
+		w.image("apps/shop:1.0.0")
+		if again := w.publish(o); !again.Unchanged || again.Digest != r.Digest {
+			t.Errorf("%+v", again)
+		}
+	}
+}

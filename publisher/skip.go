@@ -128,13 +128,28 @@ func (d draft) pinnedBefore(ctx context.Context) (map[string]string, error) {
 	if err != nil || contents == nil {
 		return nil, err
 	}
-	before := map[string]string{}
-	for _, image := range contents.Images {
-		written := image.Name
+	return digestsOf(contents.Images, d.rendered.images(d.o)), nil
+}
+
+// digestsOf is the digest of each image without the one that it is written with. Of
+// several under one name, those that are written somewhere are not from a tag.
+func digestsOf(images []artifact.Image, written []string) map[string]string {
+	all := map[string][]string{}
+	for _, image := range images {
+		name := image.Name
 		if image.Tag != "" {
-			written += ":" + image.Tag
+			name += ":" + image.Tag
 		}
-		before[written] = image.Digest
+		all[name] = append(all[name], image.Digest)
 	}
-	return before, nil
+	digests := map[string]string{}
+	for name, several := range all {
+		if len(several) > 1 {
+			several = slices.DeleteFunc(several, func(digest string) bool { return slices.Contains(written, withDigest(name, digest)) })
+		}
+		if len(several) == 1 {
+			digests[name] = several[0]
+		}
+	}
+	return digests
 }
