@@ -37,7 +37,7 @@ const hintShallow = "; hint: fetch the full history: git fetch --unshallow (in G
 // Resolve finds the commit that rev names: a branch, a tag, a hash, HEAD~2.
 func (r *Repository) Resolve(rev string) (*Commit, error) {
 	name := plumbing.Revision(rev)
-	if r.HasRef(branchPrefix + rev) { // also one that is named like the start of a hash
+	if r.hasBranch(rev) { // also one that is named like the start of a hash
 		name = branchPrefix + name
 	}
 	hash, err := r.repo.ResolveRevision(name)
@@ -67,10 +67,16 @@ func (r *Repository) Branch(rev string) (string, error) {
 	if strings.HasPrefix(rev, branchPrefix) && r.HasRef(rev) {
 		return rev, nil
 	}
-	if r.HasRef(branchPrefix + rev) {
+	if r.hasBranch(rev) {
 		return branchPrefix + rev, nil
 	}
 	return "", nil
+}
+
+// hasBranch says whether rev names a branch. A hash in full never does, as in Git:
+// whoever may push a branch shall not say what it stands for.
+func (r *Repository) hasBranch(rev string) bool {
+	return !plumbing.IsHash(rev) && r.HasRef(branchPrefix+rev)
 }
 
 // HasRef says whether the repository has a ref, by its full name.

@@ -338,3 +338,17 @@ func TestMissingObjectsHaveAHint(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestFullHashIsNoBranch: a hash in full names its commit, whatever branches are called.
+func TestFullHashIsNoBranch(t *testing.T) {
+	r := newRepo(t)
+	hash := r.commit()
+	elsewhere := r.commit("x", "y")
+	r.git("update-ref", "refs/heads/"+hash, elsewhere)
+	if c := r.resolve(hash); c.Hash != hash {
+		t.Error(c.Hash)
+	}
+	if ref, err := r.open().Branch(hash); err != nil || ref != "" {
+		t.Error(ref, err)
+	}
+}
