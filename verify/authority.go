@@ -3,7 +3,6 @@ package verify
 import (
 	"fmt"
 	"regexp"
-	"strings"
 	"time"
 
 	sigstore "github.com/sigstore/sigstore/pkg/signature"
@@ -137,19 +136,7 @@ func (s Signer) principal() string {
 	if s.KeyID != "" {
 		return "key " + s.KeyID
 	}
-	subject := s.Certificate.Subject
-	if workflow, _, found := cutLast(subject, "@"); found && strings.Contains(workflow, "://") {
-		subject = workflow
-	}
-	return fmt.Sprintf("identity %q %q", s.Certificate.Issuer, subject)
-}
-
-func cutLast(s, separator string) (before, after string, found bool) {
-	i := strings.LastIndex(s, separator)
-	if i < 0 {
-		return s, "", false
-	}
-	return s[:i], s[i+len(separator):], true
+	return fmt.Sprintf("identity %q %q", s.Certificate.Issuer, policy.Workflow(s.Certificate.Subject))
 }
 
 func utc(t time.Time) string { return t.UTC().Format(time.RFC3339) }

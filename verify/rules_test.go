@@ -24,6 +24,7 @@ func TestDistinctSigners(t *testing.T) {
 	i, key := newInstance(t), ecdsaKey(t)
 	other := strings.Replace(workflow, "publish", "approve", 1)
 	tag := strings.Replace(workflow, "heads/main", "tags/v1", 1)
+	scoped := strings.Replace(workflow, "heads/main", "tags/shop@1.0.0", 1)
 	anyOf := subjectRegexp("any", `^https://github\.com/acme/deploy/.*$`)
 	publish := subjectRegexp("publish", `^https://github\.com/acme/deploy/\.github/workflows/publish\.yml@.*$`)
 	manager := policy.Authority{Name: "manager", Key: &policy.Key{Data: key.pem(t)}}
@@ -38,6 +39,7 @@ func TestDistinctSigners(t *testing.T) {
 		{"one workflow, two authorities", []policy.Authority{anyOf, publish}, []identity{as(workflow)}, false, nil},
 		{"one workflow, twice", []policy.Authority{anyOf, publish}, []identity{as(workflow), as(workflow)}, false, nil},
 		{"one workflow, at two refs", []policy.Authority{anyOf, publish}, []identity{as(workflow), as(tag)}, false, nil},
+		{"one workflow, at a ref with an @", []policy.Authority{anyOf, publish}, []identity{as(workflow), as(scoped)}, false, nil},
 		{"two workflows, the greedy way", []policy.Authority{anyOf, publish}, []identity{as(workflow), as(other)}, false, []string{"any", "publish"}},
 		{"two workflows of one authority", []policy.Authority{publish, manager}, []identity{as(workflow), as(other)}, false, nil},
 		{"a workflow and a key", []policy.Authority{publish, manager}, []identity{as(workflow)}, true, []string{"publish", "manager"}},

@@ -124,15 +124,22 @@ func (t Trust) distinct() int {
 			}
 		}
 		if k := a.Keyless; k != nil && k.Issuer != "" && k.Subject != "" {
-			subject := k.Subject
-			if at := strings.LastIndex(subject, "@"); at >= 0 && strings.Contains(subject[:at], "://") {
-				subject = subject[:at]
-			}
-			id = fmt.Sprintf("identity %q %q", k.Issuer, subject)
+			id = fmt.Sprintf("identity %q %q", k.Issuer, Workflow(k.Subject))
 		}
 		seen[id] = true
 	}
 	return len(seen)
+}
+
+// Workflow is the subject of an identity without the ref that it ran at. A ref may hold
+// an @ as well (refs/tags/shop@1.0.0), so the first one counts.
+func Workflow(subject string) string {
+	scheme, rest, isURL := strings.Cut(subject, "://")
+	if !isURL {
+		return subject
+	}
+	path, _, _ := strings.Cut(rest, "@")
+	return scheme + "://" + path
 }
 
 func (m Match) validate() error {

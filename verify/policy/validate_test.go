@@ -53,6 +53,7 @@ func TestParseIdentities(t *testing.T) {
 		{"root from two places", document("authorities:", keyless("ci", issuer, subject, "trustedRoot: {data: x, secretRef: {name: z}}")), "both data and secretRef"},
 		{"two of one identity", document("require: {atLeast: 2}", "authorities:", ci, keyless("twin", issuer, subject, "buildTrigger: push")), "1 different keys and identities"},
 		{"two refs of one workflow", document("require: {atLeast: 2}", "authorities:", ci, keyless("tags", issuer, strings.Replace(subject, "heads/main", "tags/v1", 1))), "1 different keys and identities"},
+		{"two refs of one workflow, one with an @", document("require: {atLeast: 2}", "authorities:", ci, keyless("tags", issuer, strings.Replace(subject, "heads/main", "tags/shop@1", 1))), "1 different keys and identities"},
 		{"two people", document("require: {atLeast: 2}", "authorities:", keyless("ada", issuer, "subject: ada@example.com"), keyless("bob", issuer, "subject: bob@example.com")), ""},
 		{"two that may be two", document("require: {atLeast: 2}", "authorities:", ci, keyless("any", issuer, "subjectRegexp: '^.+$'")), ""},
 		{"a key and an identity", document("require: {atLeast: 2}", "authorities:", ci, authority("key", edKey(t))), ""},
