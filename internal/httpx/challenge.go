@@ -12,32 +12,41 @@ import (
 // checkChallenges reads one Www-Authenticate header, which may hold several
 // challenges. Clients disagree about what separates a scheme from its
 // parameters, so a realm counts as a token server's address unless the scheme
-// before it is exactly Basic. Listed are the realms that only TokenServers allows.
-func (g *Guard) checkChallenges(registry *url.URL, header string) (listed []string, err error) {
-	scheme := ""
-	for header != "" {
-		word, rest := cutToken(header)
+// before it is exactly Basic. It returns the header with the alias of each realm that
+// only TokenServers allows.
+func (g *Guard) checkChallenges(registry *url.URL, header string) (string, error) {
+	var told strings.Builder
+	scheme, rest := "", header
+	for rest != "" {
+		word, behind := cutToken(rest)
 		if word == "" {
-			header = skipOne(header)
+			next := skipOne(rest)
+			told.WriteString(rest[:len(rest)-len(next)])
+			rest = next
 			continue
 		}
-		value, isParameter := strings.CutPrefix(strings.TrimLeft(rest, " \t"), "=")
+		value, isParameter := strings.CutPrefix(strings.TrimLeft(behind, " \t"), "=")
 		if !isParameter {
-			scheme, header = word, rest
+			scheme, rest = word, behind
+			told.WriteString(word)
 			continue
 		}
-		value, header = cutValue(strings.TrimLeft(value, " \t"))
+		value = strings.TrimLeft(value, " \t")
+		realm, next := cutValue(value)
+		written := value[:len(value)-len(next)]
 		if strings.EqualFold(word, "realm") && !strings.EqualFold(scheme, "Basic") {
-			isListed, err := g.checkRealm(registry, value)
+			listed, err := g.checkRealm(registry, realm)
 			if err != nil {
-				return nil, err
+				return "", err
 			}
-			if isListed {
-				listed = append(listed, value)
+			if listed {
+				written = strings.Replace(written, realm, aliasOf(registry, realm), 1)
 			}
 		}
+		told.WriteString(rest[:len(rest)-len(value)] + written)
+		rest = next
 	}
-	return listed, nil
+	return told.String(), nil
 }
 
 // cutToken splits a token of RFC 7230 from the beginning of s; empty: there is none.

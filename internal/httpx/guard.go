@@ -84,14 +84,11 @@ func (g *Guard) checkResponse(first *url.URL, response *http.Response) error {
 	}
 	headers := response.Header.Values("Www-Authenticate")
 	for i, header := range headers {
-		listed, err := g.checkChallenges(first, header)
+		told, err := g.checkChallenges(first, header)
 		if err != nil {
 			return err
 		}
-		for _, realm := range listed {
-			at := max(strings.Index(strings.ToLower(headers[i]), "realm"), 0) // the service may be called alike
-			headers[i] = headers[i][:at] + strings.Replace(headers[i][at:], realm, aliasOf(first, realm), 1)
-		}
+		headers[i] = told
 	}
 	return nil
 }
@@ -113,7 +110,7 @@ func checkTarget(first, next *url.URL) error {
 	if next.Scheme != "https" && next.Scheme != first.Scheme {
 		return fmt.Errorf("a redirect from %s to %q", first.Scheme, clip(next.Scheme))
 	}
-	if addr, err := netip.ParseAddr(next.Hostname()); err == nil && isMetadata(addr) {
+	if addr, err := netip.ParseAddr(asciiHost(next.Hostname())); err == nil && isMetadata(addr) {
 		return fmt.Errorf("a request to the link-local address %s, or a cloud's metadata service: %w", addr, ErrAddress)
 	}
 	return nil

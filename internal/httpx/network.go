@@ -125,10 +125,8 @@ func (t *Transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	if through == nil {
 		return t.direct.RoundTrip(request)
 	}
-	if t.refusePrivate {
-		if err := checkProxied(request.URL.Hostname()); err != nil {
-			return nil, err
-		}
+	if err := checkProxied(request.URL.Hostname(), t.refusePrivate); err != nil {
+		return nil, err
 	}
 	return t.proxied.RoundTrip(request)
 }

@@ -110,6 +110,10 @@ func TestAddresses(t *testing.T) {
 		"255.255.255.255": "private", "198.18.0.1": "private", "::ffff:10.0.0.1": "private", "::10.0.0.1": "private",
 		"64:ff9b::a00:1": "private", "2002:a00:1::": "private", "fec0::1": "private", "ff02::1": "private",
 		"169.254.169.254": "metadata", "fe80::1": "metadata", "fe80::1%eth0": "metadata", "fd00:ec2::254": "metadata",
+		"fd00:ec2::23": "metadata", "fd20:ce::254": "metadata", "fd00:42::42": "metadata", "::ffff:0:169.254.169.254": "metadata", "::169.254.169.254": "metadata",
+		"64:ff9b:1:a9fe:a9:fe00::": "metadata", "64:ff9b:1:a9:fe:a9fe::": "metadata", "64:ff9b:1:0:a9:fea9:fe00::": "metadata", "64:ff9b:1::a9fe:a9fe": "metadata",
+		"64:ff9b:1:a00:0:100::": "private", "64:ff9b:1::808:808": "private", "2001::1": "private", "2001:1ff::1": "private", "2001:200::1": "public",
+		"3fff::1": "private", "5f00::1": "private", "100:0:0:1::1": "private", "192.88.99.1": "private",
 		"100.100.100.200": "metadata", "168.63.129.16": "metadata", "192.0.0.192": "metadata",
 		"::ffff:169.254.169.254": "metadata", "64:ff9b::a9fe:a9fe": "metadata", "2002:a9fe:a9fe::": "metadata",
 	} {
@@ -167,9 +171,21 @@ func TestProxy(t *testing.T) {
 	for host, refused := range map[string]bool{
 		"registry.example.com": false, "8.8.8.8": false,
 		"10.0.0.1": true, "localhost": true, "x.localhost": true, "127.1": true, "2130706433": true, "0x7f.1": true, "10.0.0.0x1": true, "[::1]": true,
+		"１0.0.0.1": true, "10。0。0。1": true, "ｌocalhost": true, "bücher.example.com": false,
 	} {
 		before := asked.Load()
 		_, err := get(t, Network{Proxy: proxy.URL, RefusePrivate: true}, "http://"+host+"/v2/")
+		if refused != errors.Is(err, ErrAddress) || refused != (asked.Load() == before) {
+			t.Errorf("%s: %v", host, err)
+		}
+	}
+	// Metadata services are refused whether or not private addresses are.
+	for host, refused := range map[string]bool{
+		"10.0.0.1": false, "localhost": false, "169.254.169.254": true, "169.254.169.254.": true, "2852039166": true, "0xa9fea9fe": true,
+		"１６９.254.169.254": true, "169。254。169。254": true, "metadata.google.internal.": true, "[fd20:ce::254]": true,
+	} {
+		before := asked.Load()
+		_, err := get(t, Network{Proxy: proxy.URL}, "http://"+host+"/v2/")
 		if refused != errors.Is(err, ErrAddress) || refused != (asked.Load() == before) {
 			t.Errorf("%s: %v", host, err)
 		}
