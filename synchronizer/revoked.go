@@ -3,6 +3,8 @@ package synchronizer
 import (
 	"errors"
 	"fmt"
+	"net"
+	"strings"
 
 	"sealift.dev/verify"
 )
@@ -50,13 +52,28 @@ func revokes(state State, err error) bool {
 	return refused != "" && (refused == state.Applied.Digest || refused == state.Attempted)
 }
 
-// unlessNew is before where err is the same refusal in other words, which may tell
-// the time or how old something is: a pass that finds nothing new has no news.
+// unlessNew is before where err is the same in other words: a refusal may tell the
+// time or how old something is, and a broken connection the port that it was made
+// from. A pass that finds nothing new has no news.
 func unlessNew(before, err error) error {
 	var one, two *verify.Refusal
-	if errors.As(before, &one) && errors.As(err, &two) &&
-		one.Reason == two.Reason && one.Ref == two.Ref && one.Policy == two.Policy && one.Rule == two.Rule {
+	if errors.As(before, &one) && errors.As(err, &two) {
+		if one.Reason == two.Reason && one.Ref == two.Ref && one.Policy == two.Policy && one.Rule == two.Rule {
+			return before
+		}
+		return err
+	}
+	if before != nil && err != nil && withoutPort(before) == withoutPort(err) {
 		return before
 	}
 	return err
+}
+
+// withoutPort is err without the end of the connection that is new each time.
+func withoutPort(err error) string {
+	var broken *net.OpError
+	if errors.As(err, &broken) && broken.Source != nil {
+		return strings.ReplaceAll(err.Error(), broken.Source.String()+"->", "")
+	}
+	return err.Error()
 }

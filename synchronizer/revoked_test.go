@@ -2,6 +2,7 @@ package synchronizer
 
 import (
 	"errors"
+	"net"
 	"testing"
 
 	godigest "github.com/opencontainers/go-digest"
@@ -103,5 +104,42 @@ func TestUnlessNew(t *testing.T) {
 	}
 	if got := unlessNew(nil, before); got != before {
 		t.Errorf("the first refusal: %v", got)
+	}
+}
+
+// TestBrokenConnectionIsNewsOnce: a registry that breaks connections is no news each
+// time, although each connection has a port of its own.
+func TestBrokenConnectionIsNewsOnce(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			connection.Read(make([]byte, 1))
+			connection.(*net.TCPConn).SetLinger(0) // so that it is reset
+			connection.Close()
+		}
+	}()
+	host, path := listener.Addr().String(), "deploy/shop"
+	registry := artifact.NewRegistry(artifact.Options{PlainHTTP: true, Patience: -1})
+	ask := func(tag string) error {
+		_, err := registry.Resolve(t.Context(), artifact.Repository{Host: host, Path: path}, tag)
+		return at(Resolve, err)
+	}
+	before, next := ask("main"), ask("main")
+	if before == nil || next == nil || before.Error() == next.Error() {
+		t.Fatalf("the two errors do not differ: %v and %v", before, next)
+	}
+	if got := unlessNew(before, next); got != before {
+		t.Errorf("news of the same: %v after %v", got, before)
+	}
+	if other := ask("other"); unlessNew(before, other) != other {
+		t.Errorf("no news of another tag: %v", other)
 	}
 }
