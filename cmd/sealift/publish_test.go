@@ -1,0 +1,53 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// commit writes files, path and content in turn, into a new repository, and commits them.
+func commit(t *testing.T, files ...string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	for i := 0; i < len(files); i += 2 {
+		name := filepath.Join(dir, files[i])
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(files[i+1]), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{{"init", "-q", "-b", "main"}, {"add", "-A"}, {"-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "-q", "-m", "x"}} {
+		cmd := exec.Command("git", args...)
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v: %s", args, err, out)
+		}
+	}
+	return dir
+}
+
+// TestPublishKnowsNoZone: a chart renders in the same way in all zones of the world.
+func TestPublishKnowsNoZone(t *testing.T) {
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	t.Setenv(keyPasswordVar, "x")
+	defer func(before *time.Location) { time.Local = before }(time.Local)
+	time.Local = time.FixedZone("HERE", 3600)
+	prefix := filepath.Join(t.TempDir(), "own")
+	if code, _, problem := sealift(t, "keys", "generate", "--output-prefix", prefix); code != 0 {
+		t.Fatal(problem)
+	}
+	dir := commit(t,
+		"sealift.yaml", "apiVersion: sealift.dev/v1alpha1\nkind: Config\npublish:\n- {to: 'oci://127.0.0.1:1/shop', environments: {prod: {helm: {chart: c}}}}\n",
+		"c/Chart.yaml", "apiVersion: v2\nname: c\nversion: 1.0.0\n",
+		"c/templates/a.yaml", `{{ fail (now.Local.Format "it is -0700") }}`)
+	code, _, problem := sealift(t, "publish", "-C", dir, "--key", prefix+".key")
+	if code != exitError || !strings.Contains(problem, "it is +0000") {
+		t.Errorf("code %d: %s", code, problem)
+	}
+}
