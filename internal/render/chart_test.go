@@ -265,6 +265,8 @@ func TestChartOptionsRefused(t *testing.T) {
 		"two keys":        {func(c *Chart) { c.Set = map[string]any{"a=1,b": 1} }, "is no path"},
 		"odd key":         {func(c *Chart) { c.Set = map[string]any{"a[": 1.0} }, `set: "a["`},
 		"a large index":   {func(c *Chart) { c.Set = map[string]any{"a[100000000]": 1.0} }, `set: "a[100000000]"`},
+		"a large number":  {func(c *Chart) { c.Set = map[string]any{"a": float64(9007199254740993)} }, `set: "a": holds a number of more than 2^53`},
+		"one in a list":   {func(c *Chart) { c.Set = map[string]any{"a": map[string]any{"b": []any{-1e30}}} }, `set: "a": holds a number of more than 2^53`},
 		"schema":          {func(c *Chart) { c.Set = map[string]any{"replicas": "3"} }, "got string, want integer"},
 		"no kube version": {func(c *Chart) { c.KubeVersion = "x" }, `kubeVersion "x"`},
 	} {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math"
 	"path"
 	"regexp"
 	"slices"
@@ -220,6 +221,9 @@ func set(values map[string]any, key string, value any) error {
 	if !keyPattern.MatchString(key) {
 		return errors.New("is no path; hint: write a.b, a[0].b, or a\\.b for a dot in a key")
 	}
+	if !exact(value) {
+		return errors.New("holds a number of more than 2^53, which would be rounded; hint: quote it, or write it in a file of values")
+	}
 	if number, ok := value.(float64); ok && number == float64(int64(number)) {
 		return strvals.ParseInto(key+"="+strconv.FormatInt(int64(number), 10), values)
 	}
@@ -228,4 +232,21 @@ func set(values map[string]any, key string, value any) error {
 		return err
 	}
 	return strvals.ParseJSON(key+"="+string(encoded), values)
+}
+
+// exact says that no number in value was rounded when it was read.
+func exact(value any) bool {
+	switch value := value.(type) {
+	case float64:
+		return math.Abs(value) < 1<<53
+	case []any:
+		return !slices.ContainsFunc(value, func(v any) bool { return !exact(v) })
+	case map[string]any:
+		for _, v := range value {
+			if !exact(v) {
+				return false
+			}
+		}
+	}
+	return true
 }
