@@ -31,6 +31,34 @@ func (v *Verifier) inquire(q question, rules []*rule, t told) *inquiry {
 	return made
 }
 
+// decide looks for evidence, and judges it.
+func (q *inquiry) decide(ctx context.Context, registry Registry) (Verified, error) {
+	q.collect(ctx, registry)
+	q.settle(ctx)
+	verdicts := q.judge(ctx)
+	rules := make([]*rule, 0, len(q.tallies))
+	for _, t := range q.tallies {
+		rules = append(rules, t.rule)
+	}
+	mirror, refusal := refuse(q.ref, rules, verdicts, q.told)
+	if refusal != nil {
+		return Verified{}, refusal
+	}
+	return Verified{ref: q.ref, statement: q.told.statement, mirror: mirror, verdicts: verdicts, until: q.until()}, nil
+}
+
+// rootID is that of the root which keyless signatures were held against where
+// policies hold none; empty: of none.
+func (q *inquiry) rootID() string {
+	switch {
+	case q.roots.own != nil:
+		return q.roots.own.id
+	case q.public != nil:
+		return q.public.id
+	}
+	return ""
+}
+
 // wants says that a rule lets signatures in format count.
 func (q *inquiry) wants(format policy.Format) bool {
 	return slices.ContainsFunc(q.tallies, func(t *tally) bool { return slices.Contains(t.formats, format) })

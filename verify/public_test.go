@@ -71,10 +71,16 @@ func newTUF(t *testing.T, trustedRoot []byte) *tufRepository {
 }
 
 func TestPublicRoot(t *testing.T) {
+	for name, verdicts := range map[string]int{"every verdict anew": -1, "verdicts remembered": 0} {
+		t.Run(name, func(t *testing.T) { testPublicRoot(t, verdicts) })
+	}
+}
+
+func testPublicRoot(t *testing.T, verdicts int) {
 	i := newInstance(t)
 	tuf := newTUF(t, i.root())
 	now := time.Now()
-	v, err := verify.New(verify.Options{Verdicts: -1, Now: func() time.Time { return now },
+	v, err := verify.New(verify.Options{Verdicts: verdicts, Now: func() time.Time { return now },
 		Public: &verify.PublicRoot{Mirror: tuf.url, Root: tuf.root, Cache: t.TempDir(), Transport: http.DefaultTransport}})
 	if err != nil {
 		t.Fatal(err)

@@ -117,7 +117,7 @@ func (r *roots) fetch(ctx context.Context) (*trustedRoot, error) {
 	return r.public.fetch(ctx)
 }
 
-// id tells one state of the roots from another.
+// id is that of the root which is at hand; empty: none is, or it has to be fetched.
 func (r *roots) id() string {
 	switch {
 	case r.own != nil:

@@ -25,10 +25,10 @@ func newVerdicts(size int) *verdicts {
 }
 
 // key tells one question from another: what is asked of, by whom, under which
-// policies, and held against which roots.
-func (v *verdicts) key(q question, rules []*rule, r *roots) string {
+// policies, and held against which root.
+func (v *verdicts) key(q question, rules []*rule, rootID string) string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%q %q %q %q", q.kind, q.ref, q.as.Namespace, r.id())
+	fmt.Fprintf(h, "%q %q %q %q", q.kind, q.ref, q.as.Namespace, rootID)
 	for _, rule := range rules {
 		h.Write(rule.fingerprint[:])
 	}

@@ -89,12 +89,11 @@ const (
 )
 
 func (v *Verifier) answer(ctx context.Context, registry Registry, q question) (Verified, error) {
-	rules, err := v.compiled.rules(q)
+	all, err := v.compiled.rules(q)
 	if err != nil {
 		return Verified{}, err
 	}
-	key := v.verdicts.key(q, rules, v.roots)
-	if known, ok := v.verdicts.get(key, v.now()); ok {
+	if known, ok := v.verdicts.get(v.verdicts.key(q, all, v.roots.id()), v.now()); ok {
 		return known, nil
 	}
 	var t told
@@ -103,26 +102,16 @@ func (v *Verifier) answer(ctx context.Context, registry Registry, q question) (V
 			return Verified{}, err
 		}
 	}
-	if rules, err = applicable(rules, q, t); err != nil {
+	rules, err := applicable(all, q, t)
+	if err != nil {
 		return Verified{}, err
 	}
-	verified, err := v.decide(ctx, registry, q, rules, t)
-	if err == nil {
-		v.verdicts.add(key, verified)
+	c := v.inquire(q, rules, t)
+	verified, err := c.decide(ctx, registry)
+	if err == nil { // under the root that was used, which may have come meanwhile
+		v.verdicts.add(v.verdicts.key(q, all, c.rootID()), verified)
 	}
 	return verified, err
-}
-
-func (v *Verifier) decide(ctx context.Context, registry Registry, q question, rules []*rule, t told) (Verified, error) {
-	c := v.inquire(q, rules, t)
-	c.collect(ctx, registry)
-	c.settle(ctx)
-	verdicts := c.judge(ctx)
-	mirror, refusal := refuse(q.ref, rules, verdicts, t)
-	if refusal != nil {
-		return Verified{}, refusal
-	}
-	return Verified{ref: q.ref, statement: t.statement, mirror: mirror, verdicts: verdicts, until: c.until()}, nil
 }
 
 // SignedBy says whether ref has a signature by who in one format. It is for
