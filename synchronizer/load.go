@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +23,7 @@ type loaded struct {
 	environment string
 	policies    [sha256.Size]byte
 	until       time.Time // when it has to be verified again; zero: never
+	again       time.Time // when it is, though it holds till then; zero: never
 	objects     []*unstructured.Unstructured
 	// older says that it is accepted nevertheless, because its digest is pinned.
 	older bool
@@ -94,8 +96,10 @@ func (s *Synchronizer) load(ctx context.Context, d Delivery, ref artifact.Ref, b
 	if err != nil {
 		return nil, at(Verify, err)
 	}
-	policies := fingerprint(under)
-	if before != nil && before.release.Ref == ref && before.environment == d.Environment && before.policies == policies && before.holds(time.Now()) {
+	now, policies := time.Now(), fingerprint(under)
+	decoded := before != nil && before.release.Ref == ref && before.environment == d.Environment
+	holds := decoded && before.policies == policies && before.holds(now)
+	if holds && (before.again.IsZero() || now.Before(before.again)) {
 		return before, nil
 	}
 	registry, err := s.registry(d.Source)
@@ -105,22 +109,59 @@ func (s *Synchronizer) load(ctx context.Context, d Delivery, ref artifact.Ref, b
 	judging, cancel := context.WithTimeout(ctx, verifyTimeout)
 	defer cancel()
 	verified, err := s.verifier.Release(judging, registry, ref, under, verify.Claim{Namespace: d.Namespace})
+	if holds && undecided(err) {
+		before.again = now.Add(jitter(againRetry))
+		return before, nil
+	}
 	if err != nil {
 		return nil, at(Verify, err)
 	}
+	l := &loaded{release: releaseOf(verified), environment: d.Environment, policies: policies, until: verified.Until(), again: again(verified.Verdicts(), now)}
+	if decoded {
+		l.objects = before.objects
+		return l, nil
+	}
+	if l.objects, err = fetch(ctx, registry, verified, d.Environment); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+const (
+	// againAfter is when a verdict that rests on a certificate is asked for again: the
+	// root that it was held against may have been fetched anew by then.
+	againAfter = 24 * time.Hour
+	// againRetry is the time to the next question, where the registry could not answer.
+	againRetry = 10 * time.Minute
+)
+
+// again is when these verdicts have to be asked for again although they hold; zero: never.
+func again(verdicts []verify.Verdict, now time.Time) time.Time {
+	for _, v := range verdicts {
+		certified := slices.ContainsFunc(v.Signers, func(s verify.Signer) bool { return s.Certificate != verify.Certificate{} })
+		certified = certified || slices.ContainsFunc(v.Attestations, func(a verify.Attested) bool { return a.Certificate != verify.Certificate{} })
+		if certified {
+			return now.Add(jitter(againAfter))
+		}
+	}
+	return time.Time{}
+}
+
+// holds says that nothing has ended that the verdict on l rests on.
+func (l *loaded) holds(now time.Time) bool { return l.until.IsZero() || now.Before(l.until) }
+
+// fetch pulls and decodes what was verified.
+func fetch(ctx context.Context, registry *artifact.Registry, verified verify.Verified, environment string) ([]*unstructured.Unstructured, error) {
 	files, err := pull(ctx, registry, verified)
 	if err != nil {
 		return nil, at(Pull, err)
 	}
-	decoded, err := decode(files, d.Environment)
+	decoded, err := decode(files, environment)
 	if err != nil {
-		return nil, at(Decode, fmt.Errorf("release %s: %w", ref, err))
+		return nil, at(Decode, fmt.Errorf("release %s: %w", verified.Ref(), err))
 	}
-	return &loaded{release: releaseOf(verified), environment: d.Environment, policies: policies, until: verified.Until(), objects: decoded}, nil
+	return decoded, nil
 }
-
-// holds says that the verdict on l needs not be asked for again.
-func (l *loaded) holds(now time.Time) bool { return l.until.IsZero() || now.Before(l.until) }
 
 // pull fetches and unpacks a release. It takes a Verified, so that nothing
 // unverified is unpacked.

@@ -45,11 +45,17 @@ func keptFrom(state State, out Outcome, err, lost error) error {
 // is trusted is no refusal.
 func revokes(state State, err error) bool {
 	var refusal *verify.Refusal
-	if !errors.As(err, &refusal) || refusal.Reason == verify.Unavailable || refusal.Reason == verify.NotFound {
+	if !errors.As(err, &refusal) || undecided(err) {
 		return false
 	}
 	refused := refusal.Ref.Digest
 	return refused != "" && (refused == state.Applied.Digest || refused == state.Attempted)
+}
+
+// undecided says that whether a release is trusted could not be found out.
+func undecided(err error) bool {
+	var refusal *verify.Refusal
+	return errors.As(err, &refusal) && (refusal.Reason == verify.Unavailable || refusal.Reason == verify.NotFound)
 }
 
 // unlessNew is before where err is the same in other words: a refusal may tell the
