@@ -16,18 +16,21 @@ const (
 	maxNesting       = 4         // indexes in indexes, and referrers of referrers
 	maxReferrerBytes = 64 << 20  // of one referrer's blobs
 	maxReferredBytes = 512 << 20 // of the blobs of all referrers
+	maxDescribed     = 2 << 20   // of types and annotations of all referrers: an index repeats them
+	maxType          = 255       // of an artifact type, as RFC 6838 has it
 	parallelBlobs    = 4
 	blobAttempts     = 3
 )
 
 // Copied is what a copy did. What was there already is not counted.
 type Copied struct {
-	Digest    digest.Digest `json:"digest"`
-	Referrers int           `json:"referrers"` // that the copy has, signatures under tags included
-	Manifests int           `json:"manifests"`
-	Blobs     int           `json:"blobs"`
-	Bytes     int64         `json:"bytes"`             // of blobs
-	Skipped   []Skipped     `json:"skipped,omitempty"` // referrers that are over a limit, or not what they say they are
+	Digest      digest.Digest `json:"digest"`
+	Referrers   int           `json:"referrers"` // that the copy has, signatures under tags included
+	Manifests   int           `json:"manifests"`
+	Blobs       int           `json:"blobs"`
+	Bytes       int64         `json:"bytes"`                 // of blobs
+	Skipped     []Skipped     `json:"skipped,omitempty"`     // referrers that are over a limit, or not what they say they are
+	SkippedMore int           `json:"skippedMore,omitempty"` // that Skipped has no room for
 }
 
 // Skipped is a manifest that was left out.
@@ -76,11 +79,13 @@ func Copy(ctx context.Context, from Place, reference string, to Place, o CopyOpt
 }
 
 type copier struct {
-	from, to Place
-	progress func(string)
-	done     Copied
-	seen     int   // manifests
-	referred int64 // bytes of referrers' blobs
+	from, to  Place
+	progress  func(string)
+	done      Copied
+	seen      int   // manifests
+	lists     int   // of referrers
+	referred  int64 // bytes of referrers' blobs
+	described int   // bytes of referrers' types and annotations
 }
 
 // node is a manifest or an index as it is copied: its bytes stay as they are.
@@ -141,6 +146,9 @@ func parseNode(data []byte, contentType string) (node, error) {
 	if m.Config != nil {
 		n.desc.ArtifactType = orDefault(m.ArtifactType, m.Config.MediaType)
 		n.blobs = append(n.blobs, *m.Config)
+	}
+	if len(n.desc.ArtifactType) > maxType {
+		return node{}, fmt.Errorf("its artifact type has %d bytes, more than %d: %w", len(n.desc.ArtifactType), maxType, ErrLimit)
 	}
 	if m.Subject != nil {
 		n.subject = m.Subject.Digest

@@ -11,10 +11,17 @@ import (
 )
 
 // referrersOf copies what refers to a manifest. Anybody may attach to it what
-// they like: what is over a limit is left out, and told.
+// they like: what is over a limit is left out, and told. What refers to something
+// that was left out is left out with it.
 func (c *copier) referrersOf(ctx context.Context, subject digest.Digest, depth int) error {
+	if c.lists++; c.lists > maxCopied {
+		return c.tolerate(subject, fmt.Errorf("its referrers: more than %d lists of them: %w", maxCopied, ErrLimit))
+	}
 	found, err := c.from.referrers(ctx, subject)
-	if err != nil && !errors.Is(err, ErrLimit) || len(found) == 0 {
+	if errors.Is(err, ErrLimit) {
+		err = c.tolerate(subject, err)
+	}
+	if err != nil || len(found) == 0 {
 		return err
 	}
 	there, err := c.to.referrers(ctx, subject)
@@ -22,12 +29,13 @@ func (c *copier) referrersOf(ctx context.Context, subject digest.Digest, depth i
 		return err
 	}
 	for _, desc := range found {
-		if slices.ContainsFunc(there, func(d ocispec.Descriptor) bool { return d.Digest == desc.Digest }) {
+		has := slices.ContainsFunc(there, func(d ocispec.Descriptor) bool { return d.Digest == desc.Digest })
+		if has {
 			c.done.Referrers++
-		} else if err := c.referrer(ctx, subject, desc); err != nil {
+		} else if has, err = c.referrer(ctx, subject, desc); err != nil {
 			return err
 		}
-		if depth >= maxNesting {
+		if !has || depth >= maxNesting {
 			continue
 		}
 		if err := c.referrersOf(ctx, desc.Digest, depth+1); err != nil {
@@ -37,7 +45,7 @@ func (c *copier) referrersOf(ctx context.Context, subject digest.Digest, depth i
 	return nil
 }
 
-func (c *copier) referrer(ctx context.Context, subject digest.Digest, desc ocispec.Descriptor) error {
+func (c *copier) referrer(ctx context.Context, subject digest.Digest, desc ocispec.Descriptor) (copied bool, err error) {
 	n, err := c.read(ctx, desc.Digest.String())
 	if err == nil && n.subject != subject {
 		err = fmt.Errorf("it refers to something else: %w", ErrCorrupt)
@@ -45,7 +53,7 @@ func (c *copier) referrer(ctx context.Context, subject digest.Digest, desc ocisp
 	if err == nil {
 		err = c.attached(ctx, n, "")
 	}
-	return c.tolerate(desc.Digest, err)
+	return err == nil, c.tolerate(desc.Digest, err)
 }
 
 // cosignTags are what cosign appends to the name of a digest where it keeps what
@@ -72,7 +80,10 @@ func (c *copier) cosignTags(ctx context.Context, subject digest.Digest) error {
 // attached stores a referrer. One under a tag is stored even where it is there:
 // the tag may name what was there before.
 func (c *copier) attached(ctx context.Context, n node, tag string) error {
-	size := int64(0)
+	size, described := int64(0), len(n.desc.ArtifactType)
+	for key, value := range n.desc.Annotations {
+		described += len(key) + len(value)
+	}
 	for _, blob := range n.blobs {
 		size += blob.Size
 	}
@@ -83,8 +94,11 @@ func (c *copier) attached(ctx context.Context, n node, tag string) error {
 		return fmt.Errorf("it has %d bytes, more than %d: %w", size, maxReferrerBytes, ErrLimit)
 	case c.referred+size > maxReferredBytes:
 		return fmt.Errorf("all referrers have more than %d bytes: %w", maxReferredBytes, ErrLimit)
+	case c.described+described > maxDescribed:
+		return fmt.Errorf("all referrers have more than %d bytes of annotations: %w", maxDescribed, ErrLimit)
 	}
 	c.referred += size
+	c.described += described
 	if err := c.writeBlobs(ctx, n.blobs); err != nil {
 		return err
 	}
@@ -106,8 +120,10 @@ func (c *copier) tolerate(d digest.Digest, err error) error {
 		return err
 	}
 	const most = 100
-	if len(c.done.Skipped) < most {
-		c.done.Skipped = append(c.done.Skipped, Skipped{Digest: d, Why: err.Error()})
+	if len(c.done.Skipped) == most {
+		c.done.SkippedMore++
+		return nil
 	}
+	c.done.Skipped = append(c.done.Skipped, Skipped{Digest: d, Why: err.Error()})
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -70,37 +71,49 @@ func (l *Layout) open(create bool) error {
 	case version.Version != ocispec.ImageLayoutVersion:
 		return fmt.Errorf("its version is %q, not %s", clip(version.Version), ocispec.ImageLayoutVersion)
 	}
-	if err := l.readJSON(ocispec.ImageIndexFile, &l.index); err != nil {
+	err = l.readJSON(ocispec.ImageIndexFile, &l.index)
+	if errors.Is(err, fs.ErrNotExist) && create {
+		return l.create()
+	}
+	if err != nil {
 		return err
+	}
+	if create {
+		if err := l.sweep(); err != nil {
+			return err
+		}
 	}
 	return l.findSubjects()
 }
 
+// create writes the index last. A folder in which it was killed before is begun anew.
 func (l *Layout) create() error {
 	folder, err := fs.ReadDir(l.root.FS(), ".")
 	if err != nil {
 		return err
 	}
-	if len(folder) > 0 {
-		return errors.New("the folder is not empty, and no image layout; hint: name a new folder")
+	for _, entry := range folder {
+		if name := entry.Name(); name != ocispec.ImageBlobsDir && name != ocispec.ImageLayoutFile && !strings.HasSuffix(name, unfinished) {
+			return errors.New("the folder is not empty, and no image layout; hint: name a new folder")
+		}
 	}
 	l.index = ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{}}
 	l.subjects = map[digest.Digest][]ocispec.Descriptor{}
 	if err := l.root.MkdirAll(blobFolder, 0o755); err != nil {
 		return err
 	}
-	if err := l.writeIndex(); err != nil {
+	if err := l.writeJSON(ocispec.ImageLayoutFile, ocispec.ImageLayout{Version: ocispec.ImageLayoutVersion}, maxManifest); err != nil {
 		return err
 	}
-	return l.writeJSON(ocispec.ImageLayoutFile, ocispec.ImageLayout{Version: ocispec.ImageLayoutVersion})
+	return l.writeIndex(maxManifest)
 }
 
 // findSubjects reads which manifests of the index refer to which. What cannot be
 // read refers to nothing.
 func (l *Layout) findSubjects() error {
 	l.subjects = map[digest.Digest][]ocispec.Descriptor{}
-	if len(l.index.Manifests) > maxReferrers {
-		return fmt.Errorf("%d manifests in its index are more than %d: %w", len(l.index.Manifests), maxReferrers, ErrLimit)
+	if len(l.index.Manifests) > maxListed {
+		return fmt.Errorf("%d manifests in its index are more than %d: %w", len(l.index.Manifests), maxListed, ErrLimit)
 	}
 	for _, desc := range l.index.Manifests {
 		if checkDescriptor(desc) != nil {
@@ -116,16 +129,22 @@ func (l *Layout) findSubjects() error {
 }
 
 func (l *Layout) noteSubject(desc ocispec.Descriptor, data []byte) {
+	subject := subjectOf(data)
+	known := l.subjects[subject]
+	if subject != "" && !slices.ContainsFunc(known, func(d ocispec.Descriptor) bool { return d.Digest == desc.Digest }) {
+		l.subjects[subject] = append(known, desc)
+	}
+}
+
+// subjectOf is what a manifest refers to; empty: nothing.
+func subjectOf(manifest []byte) digest.Digest {
 	var about struct {
 		Subject *ocispec.Descriptor `json:"subject"`
 	}
-	if unmarshal(data, &about) != nil || about.Subject == nil {
-		return
+	if unmarshal(manifest, &about) != nil || about.Subject == nil {
+		return ""
 	}
-	known := l.subjects[about.Subject.Digest]
-	if !slices.ContainsFunc(known, func(d ocispec.Descriptor) bool { return d.Digest == desc.Digest }) {
-		l.subjects[about.Subject.Digest] = append(known, desc)
-	}
+	return about.Subject.Digest
 }
 
 const blobFolder = ocispec.ImageBlobsDir + "/sha256"
@@ -220,19 +239,29 @@ func (l *Layout) putNested(ctx context.Context, desc ocispec.Descriptor, data []
 }
 
 // putManifest lists the manifest in the index, where others look for what refers
-// to something; a tag leaves the manifest that had it.
+// to something; a tag leaves the manifest that had it. Referrers leave room for
+// what is no stranger's.
 func (l *Layout) putManifest(ctx context.Context, desc ocispec.Descriptor, data []byte, tag string) error {
 	if err := l.putBlob(ctx, desc, bytes.NewReader(data)); err != nil {
 		return err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.noteSubject(desc, data)
+	before, most := slices.Clone(l.index.Manifests), int64(maxManifest)
 	l.list(desc, tag)
-	if len(l.index.Manifests) > maxReferrers {
-		return fmt.Errorf("%s: more than %d manifests: %w", l, maxReferrers, ErrLimit)
+	if subjectOf(data) != "" && tag == "" {
+		most = maxManifest - maxManifest/4
+		if len(l.index.Manifests) > maxReferrers {
+			l.index.Manifests = before
+			return fmt.Errorf("%s: more than %d manifests: %w", l, maxReferrers, ErrLimit)
+		}
 	}
-	return l.writeIndex()
+	if err := l.writeIndex(most); err != nil {
+		l.index.Manifests = before
+		return err
+	}
+	l.noteSubject(desc, data)
+	return nil
 }
 
 // list puts a manifest into the index, once for each of its names; without a name

@@ -2,30 +2,51 @@ package artifact
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"path"
+	"strings"
+	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-func (l *Layout) writeIndex() error { return l.writeJSON(ocispec.ImageIndexFile, l.index) }
+// maxListed is how many names and manifests an index holds: the referrers of a
+// release and the images of one.
+const maxListed = maxReferrers + 5000
 
-func (l *Layout) writeJSON(name string, value any) error {
+// writeIndex writes no index that could not be read again.
+func (l *Layout) writeIndex(most int64) error {
+	if len(l.index.Manifests) > maxListed {
+		return fmt.Errorf("%s: more than %d manifests: %w", l, maxListed, ErrLimit)
+	}
+	return l.writeJSON(ocispec.ImageIndexFile, l.index, most)
+}
+
+func (l *Layout) writeJSON(name string, value any, most int64) error {
 	data, err := json.Marshal(value)
 	if err != nil {
 		return err
 	}
+	if int64(len(data)) > most {
+		return fmt.Errorf("%s: %s would have more than %d bytes: %w", l, name, most, ErrLimit)
+	}
 	return l.write(name, bytes.NewReader(data))
 }
 
-// write replaces a file at once, when all of its bytes are on the disk.
+// unfinished ends the name of a file that is being written.
+const unfinished = ".part"
+
+// write replaces a file at once, when all of its bytes are on the disk. Nobody
+// else writes to the same unfinished file.
 func (l *Layout) write(name string, content io.Reader) error {
-	partial := name + ".part"
-	file, err := l.root.OpenFile(partial, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
+	partial := name + "." + rand.Text() + unfinished
+	file, err := l.root.OpenFile(partial, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}
@@ -40,6 +61,35 @@ func (l *Layout) write(name string, content io.Reader) error {
 		return errors.Join(err, l.root.Remove(partial))
 	}
 	return nil
+}
+
+// sweep removes what killed processes left unfinished, and no file that another
+// process may still be writing.
+func (l *Layout) sweep() error {
+	const old = time.Hour
+	for _, dir := range []string{".", blobFolder} {
+		entries, err := fs.ReadDir(l.root.FS(), dir)
+		if err != nil {
+			return absentFolder(err)
+		}
+		for _, entry := range entries {
+			info, err := entry.Info()
+			if err != nil || !info.Mode().IsRegular() || !strings.HasSuffix(entry.Name(), unfinished) || time.Since(info.ModTime()) < old {
+				continue
+			}
+			if err := l.root.Remove(path.Join(dir, entry.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func absentFolder(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 func (l *Layout) readJSON(name string, into any) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -138,6 +139,8 @@ func (o *copyOptions) ends(source, destination string) (from, to *end, err error
 		return nil, nil, usage(errors.New("a release in a folder cannot be verified; hint: verify where it is copied from, or what was copied"))
 	case from.layout != "" && from.layout == to.layout:
 		return nil, nil, usage(errors.New("SOURCE and DESTINATION are the same folder"))
+	case slices.Contains(o.tags, ""):
+		return nil, nil, usage(errors.New("--tags: a tag is empty"))
 	case (o.imagesTo != "" || o.imagesFrom != "") && !o.images:
 		return nil, nil, usage(errors.New("--images-from and --images-to need --images"))
 	case o.imagesTo != "" && to.layout != "", o.imagesFrom != "" && from.layout != "":
@@ -292,11 +295,20 @@ func (o *copyOptions) print(s streams, r copyResult) error {
 	}
 	for _, image := range r.Images {
 		fmt.Fprintf(s.Err, "image %s\n   to %s\n", printable(image.Image), image.Copy)
+		tellSkipped(s, image.Copied)
 	}
-	for _, skipped := range r.Skipped {
-		fmt.Fprintf(s.Err, "left out %s: %s\n", skipped.Digest, printable(skipped.Why))
-	}
+	tellSkipped(s, r.Copied)
 	fmt.Fprintf(s.Err, "copied %s\n    to %s\n  tags %s; %d signatures and other referrers; %d blobs of %d bytes written\n",
 		r.Source, r.Destination, printable(strings.Join(r.Tags, " ")), r.Referrers, r.Blobs, r.Bytes)
 	return nil
+}
+
+// tellSkipped names what a copy lacks: it may be the signature that somebody wants.
+func tellSkipped(s streams, done artifact.Copied) {
+	for _, skipped := range done.Skipped {
+		fmt.Fprintf(s.Err, "left out %s: %s\n", skipped.Digest, printable(skipped.Why))
+	}
+	if done.SkippedMore > 0 {
+		fmt.Fprintf(s.Err, "left out %d more\n", done.SkippedMore)
+	}
 }
