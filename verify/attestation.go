@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -87,7 +88,9 @@ func (t *tally) holds(ctx context.Context, d demand, s *signature, by Signer) *m
 	in := condition.Input{Release: t.releaseFacts(), Signer: map[string]any{
 		"authority": by.Authority, "issuer": by.Certificate.Issuer, "subject": by.Certificate.Subject,
 	}}
-	if err := json.Unmarshal(s.predicate, &in.Predicate); err != nil && len(s.predicate) > 0 {
+	numbers := json.NewDecoder(bytes.NewReader(s.predicate))
+	numbers.UseNumber() // a float64 makes one of two neighbouring large integers
+	if err := numbers.Decode(&in.Predicate); err != nil && len(s.predicate) > 0 {
 		return &miss{authority: by.Authority, near: nearSigner, problem: "has a predicate that cannot be read: " + clean(err.Error())}
 	}
 	for i, c := range d.conditions {

@@ -74,6 +74,8 @@ func TestAttestations(t *testing.T) {
 			return i.signKey(key, attests(w.ref.Digest, predicate), witnesses{unlogged: true, stamped: ago(time.Minute)})
 		}, ""},
 		{"condition holds", where(`predicate.builder.id == "hosted" && predicate.n < 4 && release.digest.startsWith("sha256:") && signer.authority == "a"`), signed, ""},
+		{"a large number", where(`predicate.n == 12345678901234567`), edited(`"n":3`, `"n":12345678901234567`), ""},
+		{"a large number's neighbour", where(`predicate.n == 12345678901234567`), edited(`"n":3`, `"n":12345678901234568`), "the build is not hosted"},
 		{"by another key", byKey, func(w *world) []byte { return stranger.bundle(t, attests(w.ref.Digest, predicate)) }, "another key"},
 		{"by who signs releases, where another attests", byScanner, signed, "made with a key, not with a certificate"},
 		{"by another identity", byScanner, func(w *world) []byte { return i.sign(ci(), attests(w.ref.Digest, predicate), witnesses{}) }, `expects the issuer "https://accounts.example.com"`},
