@@ -51,3 +51,21 @@ func TestPublishKnowsNoZone(t *testing.T) {
 		t.Errorf("code %d: %s", code, problem)
 	}
 }
+
+// TestPublishTellsNoSecret: who gives a token or a key where its file is wanted does
+// not find it in the log.
+func TestPublishTellsNoSecret(t *testing.T) {
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	dir := commit(t, "p/a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n")
+	for name, c := range map[string]struct{ flag, secret, want string }{
+		"a token": {"--identity-token", "eyJhbGciOiJub25lIn0.eyJpc3MiOiJzZWNyZXQifQ.c2VjcmV0", "hint: give it in SIGSTORE_ID_TOKEN"},
+		"a key":   {"--key", "-----BEGIN EC PRIVATE KEY-----\nc2VjcmV0\n-----END EC PRIVATE KEY-----\n", "hint: write it to a file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, out, problem := sealift(t, "publish", "-C", dir, "--to", "oci://127.0.0.1:1/shop", "--environment", "prod=p", c.flag, c.secret)
+			if code == 0 || !strings.Contains(problem, c.want) || strings.Contains(out+problem, "c2VjcmV0") {
+				t.Errorf("code %d: %s", code, problem)
+			}
+		})
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -169,6 +170,9 @@ func (a attester) Attest(ctx context.Context, ref artifact.Ref, b publisher.Buil
 func loadKey(ctx context.Context, s streams, path string) (*signer.Key, error) {
 	if kms.Is(path) {
 		return kms.Open(ctx, path)
+	}
+	if strings.Contains(path, "-----BEGIN") { // which must not become a path in an error
+		return nil, usage(errors.New("--key: a key is there in place of the name of its file; hint: write it to a file"))
 	}
 	data, err := readBounded(path, maxPolicyBytes)
 	if err != nil {

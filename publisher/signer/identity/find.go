@@ -92,8 +92,12 @@ func (s Source) find(ctx context.Context) (secret, origin string, err error) {
 	return secret, path, err
 }
 
-// readFile is bounded, because it may be a pipe.
+// readFile is bounded, because it may be a pipe. Where cosign takes a file, it takes the
+// token itself, too: that must not become a path in an error.
 func readFile(path string) (string, error) {
+	if strings.HasPrefix(path, "eyJ") && strings.Count(path, ".") == 2 && !strings.Contains(path, "/") {
+		return "", fmt.Errorf("reading the identity token: a token is there in place of the name of its file; hint: give it in %s", EnvToken)
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return "", fmt.Errorf("reading the identity token: %w", err)
