@@ -376,6 +376,7 @@ func TestConflictMarkers(t *testing.T) {
 		"end":             {"a.txt", "x\r\n>>>>>>> abc\r\n", `"a.txt" line 2`},
 		"base":            {"a.txt", "||||||| abc\n", `"a.txt" line 1`},
 		"between in YAML": {"a.yml", "a: b\n=======\n", `"a.yml" line 2`},
+		"in a helper":     {"a.tpl", "{{ define \"motd\" }}\nNews\n=======\n{{ end }}\n", ""},
 		"a heading":       {"a.md", "Changes\n=======\n", ""},
 		"a long heading":  {"a.yaml", "# Changes\n# ========\n========\n", ""},
 		"in a text":       {"a.yaml", "a: |\n  <<<<<<< HEAD\n", ""},

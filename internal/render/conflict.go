@@ -7,11 +7,12 @@ import (
 )
 
 // checkConflict refuses a file in which Git has left a merge conflict. Seven equals
-// signs alone underline a heading in many texts, but nothing in YAML and JSON.
+// signs alone underline a heading in many texts, also in those that a helper of a chart
+// defines, but nothing in YAML and JSON.
 func checkConflict(p string, data []byte) error {
 	manifest := false
 	switch path.Ext(p) {
-	case ".yaml", ".yml", ".json", ".tpl":
+	case ".yaml", ".yml", ".json":
 		manifest = true
 	}
 	for line := 1; len(data) > 0; line++ {
