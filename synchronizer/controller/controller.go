@@ -167,6 +167,7 @@ type reconciler struct {
 	accepted sync.Map // types.NamespacedName → *record
 	accesses sync.Map // types.NamespacedName → access
 	checked  sync.Map // name of a TrustPolicy → checked
+	told     sync.Map // types.NamespacedName → told
 	trust    *trustSecrets
 }
 

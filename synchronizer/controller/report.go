@@ -32,36 +32,21 @@ func (r *reconciler) report(ctx context.Context, d *v1alpha1.Delivery, asked syn
 		return fmt.Errorf("writing the status of %s/%s: %w", d.Namespace, d.Name, err)
 	}
 	r.announce(d, out)
-	if changed(before, now) {
-		r.tell(d, out, before, now)
+	revoked := r.inform(d, out, before, now)
+	if changed(before, now) && (revoked || now.Reason != reasonRevoked) {
+		r.tell(d, now)
 	}
 	r.log(ctx, d, out, now, changed(before, now), time.Since(begun))
 	return nil
 }
 
-// tell writes the Events of a condition that changed. That trust was revoked is told
-// once, however its cause changes.
-func (r *reconciler) tell(d *v1alpha1.Delivery, out synchronizer.Outcome, before, now *metav1.Condition) {
-	lasts := before != nil && before.Reason == reasonRevoked && now.Reason == reasonRevoked
+// tell writes the Event of a condition that changed.
+func (r *reconciler) tell(d *v1alpha1.Delivery, now *metav1.Condition) {
 	switch now.Status {
-	case metav1.ConditionUnknown:
-		return
 	case metav1.ConditionTrue:
 		r.events.Eventf(d, nil, corev1.EventTypeNormal, now.Reason, "Deliver", "%s", now.Message)
 	case metav1.ConditionFalse:
-		if !lasts {
-			r.events.Eventf(d, nil, corev1.EventTypeWarning, now.Reason, "Deliver", "%s", now.Message)
-		}
-	}
-	if out.Running == nil {
-		return
-	}
-	for _, finding := range out.Running.Findings {
-		r.events.Eventf(d, nil, corev1.EventTypeWarning, "AuditFinding", "Verify", "%s", clip(finding))
-	}
-	if out.Older && out.Wanted.Ref == out.Running.Ref {
-		r.events.Eventf(d, nil, corev1.EventTypeWarning, "PinnedOlder", "Accept", "%s",
-			clip(describe(*out.Running)+" is older than a release accepted before, and let in because its digest is pinned"))
+		r.events.Eventf(d, nil, corev1.EventTypeWarning, now.Reason, "Deliver", "%s", now.Message)
 	}
 }
 
