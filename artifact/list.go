@@ -12,13 +12,16 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// maxPages is how many answers one list may be spread over.
-const maxPages = 64
+const (
+	maxPages     = 64       // answers that one list may be spread over
+	maxListBytes = 16 << 20 // of all of them
+)
 
 // Tags lists the tags of a repository, at most limit of them; more are an error.
 func (r *Registry) Tags(ctx context.Context, repository Repository, limit int) ([]string, error) {
 	act := fmt.Sprintf("listing the tags of %s", repository)
 	var tags []string
+	read := 0
 	at := r.url(repository, "tags", "list")
 	for page := 0; at != nil; page++ {
 		if page == maxPages {
@@ -27,6 +30,9 @@ func (r *Registry) Tags(ctx context.Context, repository Repository, limit int) (
 		data, response, err := r.get(ctx, repository, at, maxManifest)
 		if err != nil {
 			return nil, explain(act, err)
+		}
+		if read += len(data); read > maxListBytes {
+			return nil, explain(act, fmt.Errorf("more than %d bytes: %w", maxListBytes, ErrLimit))
 		}
 		var told struct {
 			Tags []string `json:"tags"`
@@ -70,6 +76,7 @@ func nextPage(at *url.URL, response *http.Response) (*url.URL, error) {
 func (r *Registry) Referrers(ctx context.Context, ref Ref, artifactType string, limit int) ([]ocispec.Descriptor, error) {
 	act := "listing the referrers of " + ref.String()
 	var found []ocispec.Descriptor
+	read := 0
 	at := r.url(ref.Repository, "referrers", ref.Digest.String())
 	if artifactType != "" {
 		at.RawQuery = url.Values{"artifactType": {artifactType}}.Encode()
@@ -88,6 +95,9 @@ func (r *Registry) Referrers(ctx context.Context, ref Ref, artifactType string, 
 		}
 		if err != nil {
 			return found, explain(act, err)
+		}
+		if read += len(data); read > maxListBytes {
+			return found, explain(act, fmt.Errorf("more than %d bytes: %w", maxListBytes, ErrLimit))
 		}
 		listed, err := readIndex(data, artifactType)
 		if err != nil {

@@ -125,7 +125,11 @@ func checkAnnotations(annotations map[string]string) error {
 
 // unmarshal reads a document whose reader and signer must agree on every value.
 func unmarshal(data []byte, v any) error {
-	if err := strict.Unmarshal(data, v); err != nil {
+	err := strict.Unmarshal(data, v)
+	switch {
+	case errors.Is(err, strict.ErrElements):
+		return fmt.Errorf("reading JSON: %w: %w", err, ErrLimit)
+	case err != nil:
 		return fmt.Errorf("reading JSON: %w", err)
 	}
 	return nil

@@ -15,9 +15,16 @@ import (
 // MaxDepth is how many objects and arrays may be nested.
 const MaxDepth = 100
 
+// MaxElements is how many elements an array may have that becomes a slice of
+// structs: a byte or two of JSON take a hundred times as much there.
+const MaxElements = 1 << 16
+
+// ErrElements is under the error about an array with more than MaxElements.
+var ErrElements = errors.New("an array has too many elements")
+
 // Unmarshal decodes one JSON value into v. It refuses duplicate keys, keys that
 // differ from a field of v, or from each other, in case only, more than MaxDepth
-// levels, and anything after the value. Unknown keys are passed over.
+// levels or MaxElements, and anything after the value. Unknown keys are passed over.
 func Unmarshal(data []byte, v any) error {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
@@ -69,12 +76,22 @@ func checkArray(dec *json.Decoder, t reflect.Type, depth int) error {
 	if t != nil && (t.Kind() == reflect.Slice || t.Kind() == reflect.Array) {
 		elem = t.Elem()
 	}
-	for dec.More() {
+	for n := 0; dec.More(); n++ {
+		if n == MaxElements && isStruct(elem) {
+			return fmt.Errorf("%w, more than %d", ErrElements, MaxElements)
+		}
 		if err := check(dec, elem, depth+1); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func isStruct(t reflect.Type) bool {
+	for t != nil && t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return t != nil && t.Kind() == reflect.Struct
 }
 
 func checkObject(dec *json.Decoder, t reflect.Type, depth int) error {

@@ -1,6 +1,7 @@
 package strict
 
 import (
+	"errors"
 	"strings"
 	"testing"
 )
@@ -46,5 +47,27 @@ func TestUnmarshal(t *testing.T) {
 				t.Fatalf("got %v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+// TestElements: what becomes a slice of structs takes a hundred times its JSON.
+func TestElements(t *testing.T) {
+	var structs struct{ List []struct{ A, B string } }
+	var pointers struct{ List []*struct{ A string } }
+	var values struct{ List any }
+	for _, element := range []string{"{}", "0"} {
+		for _, into := range []any{&structs, &pointers} {
+			data := `{"List":[` + strings.Repeat(element+",", MaxElements) + element + `]}`
+			if err := Unmarshal([]byte(data), into); !errors.Is(err, ErrElements) {
+				t.Errorf("%s in %T: %v", element, into, err)
+			}
+			if err := Unmarshal([]byte(data), &values); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	data := `{"List":[` + strings.Repeat("{},", MaxElements-1) + `{}]}`
+	if err := Unmarshal([]byte(data), &structs); err != nil || len(structs.List) != MaxElements {
+		t.Error(len(structs.List), err)
 	}
 }
