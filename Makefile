@@ -62,6 +62,10 @@ controlplane: ## start Kubernetes, a registry and a Git server; print their addr
 controlplane-down: ## stop them
 	@go run ./test/stage/run down
 
+.PHONY: sigstore
+sigstore: ## run a Sigstore instance until Ctrl-C; print its files and addresses
+	@go run ./test/stage/run sigstore
+
 .PHONY: clean
 clean: controlplane-down ## remove what was built and run here
 	rm -rf bin .run
