@@ -1,6 +1,7 @@
 package publisher_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -267,7 +268,38 @@ func folders(environments map[string]v1alpha1.Environment) map[string]string {
 	return paths
 }
 
-func TestPlannedCommitIsPublished(t *testing.T) {
+// told keeps what it is told of a build.
+type told struct{ build publisher.Build }
+
+func (t *told) Attest(_ context.Context, _ artifact.Ref, b publisher.Build) (bool, error) {
+	t.build = b
+	return false, nil
+}
+
+// TestBuildNamesItsConfig: sealift.yaml is said to have chosen only what it chose.
+func TestBuildNamesItsConfig(t *testing.T) {
+	w := newWorld(t)
+	w.commit("prod/a.yaml", configMap, "other/a.yaml", configMap2,
+		"sealift.yaml", config+"publish: [{to: 'oci://"+w.repository().String()+"', environments: {prod: prod}}]\n")
+	for _, c := range []struct {
+		environments map[string]v1alpha1.Environment
+		want         string
+	}{{nil, "sealift.yaml"}, {map[string]v1alpha1.Environment{"prod": folder("other")}, ""}} {
+		w.commit()
+		o := w.as()
+		var seen told
+		o.To, o.Environments, o.Attester = artifact.Repository{}, c.environments, &seen
+		planned, err := publisher.Plan(o)
+		if err != nil || len(planned) != 1 {
+			t.Fatal(planned, err)
+		}
+		if w.publish(planned[0]); seen.build.Config != c.want {
+			t.Errorf("%v: %q", c.environments, seen.build.Config)
+		}
+	}
+}
+
+// TestPlannedCommitIsPublished(t *testing.T) {
 	w := newWorld(t)
 	commit := w.commit("prod/a.yaml", configMap, "sealift.yaml", config+"publish: [{to: "+w.host+"/deploy/shop, environments: {prod: prod}}]\n")
 	o := w.as()

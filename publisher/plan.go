@@ -72,6 +72,8 @@ func choose(o Options, entries []entry) ([]Options, error) {
 		}
 		if len(one.Environments) == 0 {
 			one.Environments = e.environments
+		} else {
+			one.config = "" // it says where to publish, not what
 		}
 		chosen = append(chosen, one)
 	}
