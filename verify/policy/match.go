@@ -18,8 +18,26 @@ func (p Policy) Matches(namespace, repository string) bool {
 		return true
 	}
 	return slices.ContainsFunc(p.Match.Repositories, func(pattern string) bool {
-		return matchPath(strings.Split(pattern, "/"), strings.Split(repository, "/"))
+		return matchPath(strings.Split(canonical(pattern), "/"), strings.Split(canonical(repository), "/"))
 	})
+}
+
+// canonical is place with its host in the one spelling that addresses are read in (see
+// artifact.ParseAddress), so that no policy is without effect for another: in lower
+// case, with no dot at the end, and without the ports 443 and 80.
+func canonical(place string) string {
+	host, path := place, ""
+	if slash := strings.IndexByte(place, '/'); slash >= 0 {
+		host, path = place[:slash], place[slash:]
+	}
+	host = strings.ToLower(host)
+	for _, port := range []string{":443", ":80"} {
+		host = strings.TrimSuffix(host, port)
+	}
+	if name, port, found := strings.Cut(host, ":"); found && !strings.HasPrefix(host, "[") {
+		return strings.TrimRight(name, ".") + ":" + port + path
+	}
+	return strings.TrimRight(host, ".") + path
 }
 
 // Concerns is Matches for any of several repositories, but does not let a policy by

@@ -54,7 +54,9 @@ func validateMirrors(mirrors []Mirror) error {
 		if err := m.validate(); err != nil {
 			return err
 		}
+		m = m.canonical()
 		for _, other := range mirrors[:i] {
+			other = other.canonical()
 			if m == other {
 				return fmt.Errorf("%q at %q is listed twice", m.Of, m.At)
 			}
@@ -78,6 +80,7 @@ func (m Mirror) validate() error {
 			return fmt.Errorf("%q: %w", place, err)
 		}
 	}
+	m = m.canonical()
 	_, inside := beneath(m.At, m.Of)
 	_, around := beneath(m.Of, m.At)
 	if inside || around {
@@ -89,9 +92,12 @@ func (m Mirror) validate() error {
 // Place is where m lets a release be read that was published to repository
 // (HOST/PATH); false means that m is not about it.
 func (m Mirror) Place(repository string) (string, bool) {
-	rest, ok := beneath(repository, m.Of)
+	m = m.canonical()
+	rest, ok := beneath(canonical(repository), m.Of)
 	return m.At + rest, ok
 }
+
+func (m Mirror) canonical() Mirror { return Mirror{Of: canonical(m.Of), At: canonical(m.At)} }
 
 // beneath says whether path is root or below it, and gives the rest with its slash.
 func beneath(path, root string) (rest string, ok bool) {
@@ -133,8 +139,8 @@ func each(entries []string, form *regexp.Regexp, problem string) error {
 func (p Policy) Origins(place string) []string {
 	origins := []string{place}
 	for _, m := range p.Mirrors {
-		if rest, ok := beneath(place, m.At); ok {
-			origins = append(origins, m.Of+rest)
+		if origin, ok := (Mirror{Of: m.At, At: m.Of}).Place(place); ok {
+			origins = append(origins, origin)
 		}
 	}
 	return origins

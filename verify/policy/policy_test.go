@@ -227,6 +227,13 @@ func TestMatches(t *testing.T) {
 		{nil, []string{"r.example.com/x"}, "", "rXexample.com/x", false},
 		{nil, []string{"other/x", "r/x"}, "", "r/x", true},
 		{[]string{"shop"}, []string{"r/x"}, "other", "r/x", false},
+		{nil, []string{"R.example.com:443/x"}, "", "r.example.com/x", true},
+		{nil, []string{"r.example.com.:80/**"}, "", "r.example.com/x", true},
+		{nil, []string{"*.Example.com.:5000/x"}, "", "r.example.com:5000/x", true},
+		{nil, []string{"r.example.com/x"}, "", "R.example.com:443/x", true},
+		{nil, []string{"[::1]:5000/x", "[2001:db8::443]/x"}, "", "[2001:db8::443]/x", true},
+		{nil, []string{"r.example.com:4430/x"}, "", "r.example.com/x", false},
+		{nil, []string{"r.example.com/X"}, "", "r.example.com/x", false},
 		{nil, []string{strings.Repeat("**/", 150) + "z"}, "", strings.Repeat("a/", 250) + "b", false},
 	}
 	for _, test := range tests {

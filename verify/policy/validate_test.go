@@ -99,6 +99,7 @@ func TestParseTheRest(t *testing.T) {
 		{"mirror with a scheme", with("mirrors: [{of: r.example.com, at: 'https://mirror.example.com'}]"), "scheme"},
 		{"mirror of itself", with("mirrors: [{of: r.example.com, at: r.example.com}]"), "overlap"},
 		{"mirror inside", with("mirrors: [{of: r.example.com/a, at: r.example.com/a/mirror}]"), "overlap"},
+		{"mirror of itself in another spelling", with("mirrors: [{of: r.example.com/a, at: R.example.com:443/a}]"), "overlap"},
 		{"mirror around", with("mirrors: [{of: r.example.com/a, at: r.example.com}]"), "overlap"},
 		{"two of one place", with("mirrors: [{of: a.example.com, at: m.example.com}, {of: b.example.com, at: m.example.com}]"), "not clear what is mirrored"},
 		{"one place inside another", with("mirrors: [{of: a.example.com, at: m.example.com/x}, {of: b.example.com, at: m.example.com}]"), "not clear what is mirrored"},
@@ -198,6 +199,18 @@ func TestResolve(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantError(t, whole.Validate(), `authority "scanner": the key is not PEM`)
+}
+
+// A host has one spelling, whatever a policy writes.
+func TestMirrorOfAnotherSpelling(t *testing.T) {
+	m := policy.Mirror{Of: "R.example.com:443/deploy", At: "M.example.com.:5000/r"}
+	if at, ok := m.Place("r.example.com/deploy/shop"); !ok || at != "m.example.com:5000/r/shop" {
+		t.Errorf("it is at %q, %v", at, ok)
+	}
+	origins := policy.Policy{Mirrors: []policy.Mirror{m}}.Origins("m.example.com:5000/r/shop")
+	if len(origins) != 2 || origins[1] != "r.example.com/deploy/shop" {
+		t.Errorf("origins %q", origins)
+	}
 }
 
 func TestMirrorPlace(t *testing.T) {
