@@ -94,41 +94,62 @@ func (o Object) String() string {
 }
 
 func fieldsOf(before, after *unstructured.Unstructured) []Field {
-	c := &comparison{}
+	c := &comparison{secret: after.GetKind() == "Secret" && after.GroupVersionKind().Group == ""}
 	c.maps("", before.Object, after.Object)
-	if after.GetKind() == "Secret" && after.GroupVersionKind().Group == "" {
-		for i := range c.fields {
-			c.fields[i].mask()
-		}
-	}
 	slices.SortStableFunc(c.fields, func(a, b Field) int { return strings.Compare(a.Path, b.Path) })
 	return c.fields
 }
 
-// mask leaves what is no value of the Secret. The annotation in which kubectl
-// keeps a copy is one.
-func (f *Field) mask() {
-	const copied = `metadata.annotations["kubectl.kubernetes.io/last-applied-configuration"]`
-	top, _, _ := strings.Cut(f.Path, ".")
-	top, _, _ = strings.Cut(top, "[")
-	if top != "data" && top != "stringData" && f.Path != copied && f.Path != "metadata.annotations" {
+type comparison struct {
+	fields []Field
+	secret bool
+}
+
+// hides says that values at path are masked, and paths into them not shown: all of
+// a Secret that is not known to be harmless. Tools keep copies in annotations.
+func (c *comparison) hides(path string) bool {
+	switch path {
+	case "apiVersion", "kind", "type", "immutable":
+		return false
+	}
+	return c.secret && (path == "metadata.annotations" || !strings.HasPrefix(path, "metadata"))
+}
+
+// hidden tells which keys are not the same, and nothing of their values.
+func (c *comparison) hidden(path string, before, after any) {
+	was, isMap := before.(map[string]any)
+	is, alsoMap := after.(map[string]any)
+	if !isMap || !alsoMap {
+		if !reflect.DeepEqual(before, after) {
+			c.note(path, masked(before), masked(after))
+		}
 		return
 	}
-	if f.Old != nil {
-		f.Old = Masked
-	}
-	if f.New != nil {
-		f.New = Masked
+	keys := slices.Concat(slices.Collect(maps.Keys(was)), slices.Collect(maps.Keys(is)))
+	slices.Sort(keys)
+	for _, key := range slices.Compact(keys) {
+		if !reflect.DeepEqual(was[key], is[key]) {
+			c.note(child(path, key), masked(was[key]), masked(is[key]))
+		}
 	}
 }
 
-type comparison struct{ fields []Field }
+func masked(value any) any {
+	if value == nil {
+		return nil
+	}
+	return Masked
+}
 
 func (c *comparison) note(path string, before, after any) {
 	c.fields = append(c.fields, Field{Path: path, Old: before, New: after})
 }
 
 func (c *comparison) values(path string, before, after any) {
+	if c.hides(path) {
+		c.hidden(path, before, after)
+		return
+	}
 	switch was := before.(type) {
 	case map[string]any:
 		if is, ok := after.(map[string]any); ok {
@@ -151,8 +172,8 @@ func (c *comparison) maps(path string, before, after map[string]any) {
 		c.values(child(path, key), before[key], after[key])
 	}
 	for _, key := range slices.Sorted(maps.Keys(after)) {
-		if _, both := before[key]; !both && after[key] != nil {
-			c.note(child(path, key), nil, after[key])
+		if _, both := before[key]; !both {
+			c.values(child(path, key), nil, after[key])
 		}
 	}
 }

@@ -106,12 +106,29 @@ func TestSecretsAreMasked(t *testing.T) {
 		{`data: {p: aHVudGVyMg==}`, ``},
 		{``, `stringData: {p: aHVudGVyMg==}`},
 		{`stringData: {p: aHVudGVyMg==}`, `stringData: {p: x, q: aHVudGVyMg==}`},
+		// What no API server takes is printed before one is asked.
+		{`stringData: [{name: aHVudGVyMg==}]`, `stringData: [{name: aHVudGVyMw==}]`},
+		{`data: [{name: aHVudGVyMg==, v: 1}]`, `data: [{name: aHVudGVyMg==, v: 2}]`},
+		{`data: [{name: aHVudGVyMg==}, {name: b}]`, `data: [{name: b}, {name: aHVudGVyMg==}]`},
+		{`data: {p: [{name: aHVudGVyMg==, v: 1}]}`, `data: {p: [{name: aHVudGVyMg==, v: 2}]}`},
+		{`data: {p: {aHVudGVyMg==: 1}}`, `data: {p: {aHVudGVyMg==: 2}}`},
+		{`Data: {p: aHVudGVyMg==}`, `Data: {p: aHVudGVyMw==}`},
+		{`binaryData: {p: aHVudGVyMg==}`, ``},
 	} {
 		r := Report{Environments: []Environment{{Name: "prod", Objects: Objects(secret(c[0]), secret(c[1]))}}}
 		r.Finish()
 		printed := r.Text() + r.Markdown(MaxComment) + fmt.Sprintf("%+v", r)
 		if strings.Contains(printed, "aHVudGVy") || !strings.Contains(printed, Masked) {
 			t.Errorf("%v: %s", c, printed)
+		}
+	}
+	for _, tool := range []string{"kubectl.kubernetes.io/last-applied-configuration", "kapp.k14s.io/original", "objectset.rio.cattle.io/applied"} {
+		annotated := func(value string) []*unstructured.Unstructured {
+			return parse(t, "apiVersion: v1\nkind: Secret\nmetadata: {name: a, labels: {l: "+value[:3]+"}, annotations: {"+tool+": '"+value+"', x: y}}")
+		}
+		printed := fmt.Sprintf("%+v", Objects(annotated("one aHVudGVyMg=="), annotated("two aHVudGVyMw==")))
+		if strings.Contains(printed, "aHVudGVy") || !strings.Contains(printed, tool) || !strings.Contains(printed, "{metadata.labels.l one two}") {
+			t.Error(printed)
 		}
 	}
 	other := Objects(parse(t, "apiVersion: example.com/v1\nkind: Secret\nmetadata: {name: a}\ndata: {p: one}"),
