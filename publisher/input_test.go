@@ -299,7 +299,7 @@ func TestBuildNamesItsConfig(t *testing.T) {
 	}
 }
 
-// TestPlannedCommitIsPublished(t *testing.T) {
+func TestPlannedCommitIsPublished(t *testing.T) {
 	w := newWorld(t)
 	commit := w.commit("prod/a.yaml", configMap, "sealift.yaml", config+"publish: [{to: "+w.host+"/deploy/shop, environments: {prod: prod}}]\n")
 	o := w.as()
