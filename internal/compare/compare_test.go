@@ -124,7 +124,7 @@ func TestSecretsAreMasked(t *testing.T) {
 	}
 	for _, tool := range []string{"kubectl.kubernetes.io/last-applied-configuration", "kapp.k14s.io/original", "objectset.rio.cattle.io/applied"} {
 		annotated := func(value string) []*unstructured.Unstructured {
-			return parse(t, "apiVersion: v1\nkind: Secret\nmetadata: {name: a, labels: {l: "+value[:3]+"}, annotations: {"+tool+": '"+value+"', x: y}}")
+			return parse(t, "apiVersion: v1\nkind: Secret\nmetadata: {name: a, labels: {l: "+value[:3]+"}, annotations: {"+tool+": '"+value+"', x: other}}")
 		}
 		printed := fmt.Sprintf("%+v", Objects(annotated("one aHVudGVyMg=="), annotated("two aHVudGVyMw==")))
 		if strings.Contains(printed, "aHVudGVy") || !strings.Contains(printed, tool) || !strings.Contains(printed, "{metadata.labels.l one two}") {
