@@ -230,3 +230,21 @@ func TestPinAgainBesideDigests(t *testing.T) {
 		}
 	}
 }
+
+// TestPinTwiceNamed: a place that is listed twice, or is a built-in workload's, is one.
+func TestPinTwiceNamed(t *testing.T) {
+	w := newWorld(t)
+	digest := w.image("apps/shop:1.0.0")
+	w.commit("prod/a.yaml", strings.Replace(deployment, "registry.example.com/shop:1.0.0", w.host+"/apps/shop:1.0.0", 1)+
+		fmt.Sprintf("---\napiVersion: example.com/v1\nkind: Cart\nmetadata: {name: cart}\nspec: {image: '%s/apps/shop:1.0.0'}\n", w.host))
+	o := w.as()
+	o.Images = w.registry
+	o.ImagePaths = []objects.ImagePath{
+		{APIVersion: "apps", Kind: "Deployment", Fields: []objects.Field{field(t, "spec.template.spec.containers[*].image")}},
+		{APIVersion: "example.com", Kind: "Cart", Fields: []objects.Field{field(t, "spec.image"), field(t, "spec.image")}},
+		{APIVersion: "example.com/v1", Kind: "Cart", Fields: []objects.Field{field(t, "spec.image")}},
+	}
+	if r := w.publish(o); len(r.Images) != 1 || r.Images[0].Digest != digest || strings.Count(w.files(), "apps/shop:1.0.0@"+digest+"\n") != 2 {
+		t.Errorf("%+v\n%s", r.Images, w.files())
+	}
+}

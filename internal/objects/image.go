@@ -52,7 +52,8 @@ func podSpec(u *unstructured.Unstructured) Field {
 	return nil
 }
 
-// imageFields is where u names images: as a built-in workload, or by extra.
+// imageFields is where u names images: as a built-in workload, or by extra. Each place
+// is there once.
 func imageFields(u *unstructured.Unstructured, extra []ImagePath) []Field {
 	var fields []Field
 	if spec := podSpec(u); spec != nil {
@@ -63,8 +64,13 @@ func imageFields(u *unstructured.Unstructured, extra []ImagePath) []Field {
 	}
 	for _, e := range extra {
 		version := u.GetAPIVersion()
-		if e.Kind == u.GetKind() && (e.APIVersion == version || e.APIVersion == u.GroupVersionKind().Group) {
-			fields = append(fields, e.Fields...)
+		if e.Kind != u.GetKind() || e.APIVersion != version && e.APIVersion != u.GroupVersionKind().Group {
+			continue
+		}
+		for _, f := range e.Fields {
+			if !slices.ContainsFunc(fields, func(known Field) bool { return slices.Equal(known, f) }) {
+				fields = append(fields, f)
+			}
 		}
 	}
 	return fields
