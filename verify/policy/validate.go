@@ -155,6 +155,9 @@ func (m Match) validate() error {
 		if err := validatePattern(pattern); err != nil {
 			return fmt.Errorf("repository %q: %w", pattern, err)
 		}
+		if pattern != "**" && !strings.Contains(pattern, "/") {
+			return fmt.Errorf("repository %q is a host alone, and matches nothing; hint: write %[1]s/**", pattern)
+		}
 	}
 	return nil
 }
