@@ -248,3 +248,21 @@ func TestPinTwiceNamed(t *testing.T) {
 		t.Errorf("%+v\n%s", r.Images, w.files())
 	}
 }
+
+// TestPinAgainWithoutVersion: the channel says what was published, too, where another
+// ref's release has the version.
+func TestPinAgainWithoutVersion(t *testing.T) {
+	w := newWorld(t)
+	w.image("apps/shop:1.0.0")
+	w.commit("prod/a.yaml", strings.Replace(deployment, "registry.example.com/shop:1.0.0", w.host+"/apps/shop:1.0.0", 1))
+	o := w.as()
+	o.Images = w.registry
+	w.publish(o)
+	w.git("checkout", "-q", "--orphan", "other")
+	w.commit("x", "y")
+	r := w.publish(o)
+	w.image("apps/shop:1.0.0")
+	if again := w.publish(o); r.VersionTaken == "" || !again.Unchanged || again.Digest != r.Digest {
+		t.Errorf("%+v\n%+v", r, again)
+	}
+}

@@ -113,22 +113,43 @@ func (d draft) pinnedBefore(ctx context.Context) (map[string]string, error) {
 	if err != nil || at == (artifact.Ref{}) {
 		return nil, err
 	}
+	contents, err := t.ownContents(ctx, at)
+	if err == nil && contents == nil { // another ref's release may have the version
+		contents, err = t.contentsOfChannel(ctx)
+	}
+	if err != nil || contents == nil {
+		return nil, err
+	}
+	return digestsOf(contents.Images, d.rendered.images(d.o)), nil
+}
+
+func (t tagger) contentsOfChannel(ctx context.Context) (*artifact.Config, error) {
+	channel, err := t.channel()
+	if err != nil {
+		return nil, err
+	}
+	at, err := t.find(ctx, channel)
+	if err != nil || at == (artifact.Ref{}) {
+		return nil, err
+	}
+	return t.ownContents(ctx, at)
+}
+
+// ownContents reads the config of a release of ours that states what t's does; nil if
+// it is none.
+func (t tagger) ownContents(ctx context.Context, at artifact.Ref) (*artifact.Config, error) {
 	manifest, err := t.o.Registry.Manifest(ctx, at)
 	if err != nil {
 		return nil, ifUnknown(err)
 	}
 	there, err := artifact.ParseStatement(manifest.Annotations)
-	if err != nil || !maps.Equal(there.Annotations(), d.statement.Annotations()) || manifest.Config.MediaType != artifact.TypeConfig {
+	if err != nil || !maps.Equal(there.Annotations(), t.statement.Annotations()) || manifest.Config.MediaType != artifact.TypeConfig {
 		return nil, nil
 	}
 	if err := t.o.Verifier.Verify(ctx, at); err != nil {
 		return nil, ifUnknown(err)
 	}
-	contents, err := t.contents(ctx, manifest)
-	if err != nil || contents == nil {
-		return nil, err
-	}
-	return digestsOf(contents.Images, d.rendered.images(d.o)), nil
+	return t.contents(ctx, manifest)
 }
 
 // digestsOf is the digest of each image without the one that it is written with. Of
