@@ -138,14 +138,19 @@ func (o *pullOptions) follow(ctx context.Context, s streams, f *follower) error 
 				return err
 			}
 		}
-		pause := max(o.interval, artifact.RetryAfter(err))
-		pause += rand.N(pause/10 + 1) // so that many followers do not ask at once
 		select {
 		case <-ctx.Done():
-		case <-time.After(pause):
+		case <-time.After(o.pauseAfter(err)):
 		}
 	}
 	return nil
+}
+
+// pauseAfter is the interval, or what a busy registry asks for: an hour at most,
+// because one odd answer would keep the folder old for days.
+func (o *pullOptions) pauseAfter(err error) time.Duration {
+	pause := max(o.interval, min(artifact.RetryAfter(err), time.Hour))
+	return pause + rand.N(pause/10+1) // so that many followers do not ask at once
 }
 
 func (o *pullOptions) print(s streams, p pulled) error {
@@ -187,7 +192,7 @@ func (f *follower) pass(ctx context.Context) (pulled, error) {
 			return pulled{}, err
 		}
 	}
-	if f.last.Verified.Ref() == ref {
+	if f.last.Verified.Ref() == ref && f.to.Shows(f.version(ref.Digest)) {
 		f.last.Changed = false
 		return f.last, nil
 	}

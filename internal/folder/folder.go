@@ -90,6 +90,12 @@ func (f *Folder) Current() (string, error) {
 	return filepath.Base(target), nil
 }
 
+// Shows says that a version is what is read now.
+func (f *Folder) Shows(version string) bool {
+	current, err := f.Current()
+	return err == nil && current == version && f.has(version)
+}
+
 // Show makes files the content, as a version of that name, which stands for
 // them: a version that is there is not written again. The version before stays
 // for those who still read it; older ones go.
@@ -98,7 +104,7 @@ func (f *Folder) Show(version string, files []objects.File) (changed bool, err e
 	if err != nil {
 		return false, err
 	}
-	if before == version && f.has(version) {
+	if f.Shows(version) {
 		return false, nil
 	}
 	if err := f.write(version, files); err != nil {
