@@ -164,3 +164,19 @@ func TestDockerHubHasOneName(t *testing.T) {
 		}
 	}
 }
+
+// TestOneHostHasOneCredential: which of several entries counts is no matter of chance.
+func TestOneHostHasOneCredential(t *testing.T) {
+	config := []byte(`{"auths":{"r.example.com/b":{"username":"b"},"r.example.com/a":{"username":"a"},"r.example.com":{"username":"all"},"https://p.example.com/v1/":{"username":"all"},"p.example.com/a":{"username":"a"},"q.example.com/b":{"username":"b"},"q.example.com/a":{"username":"a"}}}`)
+	for range 20 {
+		find, err := DockerConfigCredentials(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for host, want := range map[string]string{"r.example.com": "all", "p.example.com": "all", "q.example.com": "a"} {
+			if c, err := find(t.Context(), host); err != nil || c.Username != want {
+				t.Fatal(host, c, err)
+			}
+		}
+	}
+}

@@ -1,10 +1,13 @@
 package artifact
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"oras.land/oras-go/v2/registry/remote/auth"
@@ -56,14 +59,31 @@ func DockerConfigCredentials(config []byte) (Credentials, error) {
 		return nil, fmt.Errorf("a Docker configuration: %w", err)
 	}
 	known := map[string]Credential{}
-	for address, a := range parsed.Auths {
-		c, err := a.credential()
+	for _, address := range addresses(parsed.Auths) {
+		c, err := parsed.Auths[address].credential()
 		if err != nil {
 			return nil, fmt.Errorf("a Docker configuration, for %q: %w", clip(address), err)
 		}
-		known[hostOf(address)] = c
+		if _, has := known[hostOf(address)]; !has {
+			known[hostOf(address)] = c
+		}
 	}
 	return func(_ context.Context, host string) (Credential, error) { return known[hostOf(host)], nil }, nil
+}
+
+// addresses are the keys of auths: of several for one host, the first counts, which
+// is that for all of it, and always the same.
+func addresses(auths map[string]dockerAuth) []string {
+	path := func(address string) string {
+		_, path, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(address, "https://"), "http://"), "/")
+		if path = strings.Trim(path, "/"); path == "v1" || path == "v2" {
+			return "" // of the API, not of a repository
+		}
+		return path
+	}
+	return slices.SortedFunc(maps.Keys(auths), func(a, b string) int {
+		return cmp.Or(cmp.Compare(path(a), path(b)), cmp.Compare(a, b))
+	})
 }
 
 type dockerAuth struct {
