@@ -79,8 +79,11 @@ func repeatable(request *http.Request) bool {
 	case http.MethodGet, http.MethodHead:
 		return true
 	case http.MethodPost, http.MethodPut:
-		return strings.Contains(request.URL.Path, "/blobs/uploads/") || request.URL.Query().Has("digest") ||
-			strings.Contains(request.URL.Path, "/manifests/sha256:")
+		// A repository may be called blobs/uploads.
+		if at := strings.LastIndex(request.URL.Path, "/manifests/"); at >= 0 && !strings.Contains(request.URL.Path[at+len("/manifests/"):], "/") {
+			return strings.HasPrefix(request.URL.Path[at:], "/manifests/sha256:")
+		}
+		return strings.Contains(request.URL.Path, "/blobs/uploads/") || request.URL.Query().Has("digest")
 	}
 	return false
 }

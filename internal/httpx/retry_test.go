@@ -62,6 +62,7 @@ func TestRetry(t *testing.T) {
 		"an upload with its digest":        {"PUT", "/_state?digest=sha256:a", "hello", busy(503, ""), 1, time.Minute, 2, 200},
 		"a manifest by digest":             {"PUT", "/v2/a/manifests/sha256:a", "hello", busy(503, ""), 1, time.Minute, 2, 200},
 		"a tag may have moved on":          {"PUT", "/v2/a/manifests/main", "hello", busy(503, ""), 1, time.Minute, 1, 503},
+		"of a repository of that name":     {"PUT", "/v2/blobs/uploads/manifests/main", "hello", busy(503, ""), 1, time.Minute, 1, 503},
 		"a tag that was hung up on":        {"PUT", "/v2/a/manifests/main", "hello", reset, 1, time.Minute, 1, 0},
 		"deletes":                          {"DELETE", "/v2/a/manifests/sha256:a", "", busy(503, ""), 1, time.Minute, 1, 503},
 		"four times at most":               {"GET", "/", "", busy(503, ""), 9, time.Minute, 4, 503},
