@@ -12,9 +12,7 @@ import (
 // +kubebuilder:resource:scope=Cluster,categories=sealift
 // +kubebuilder:printcolumn:name="Mode",type=string,JSONPath=`.spec.mode`
 // +kubebuilder:printcolumn:name="Repositories",type=string,JSONPath=`.spec.match.repositories`
-// +kubebuilder:printcolumn:name="Authorities",type=string,JSONPath=`.spec.authorities[*].name`
 // +kubebuilder:printcolumn:name="AtLeast",type=integer,JSONPath=`.spec.require.atLeast`
-// +kubebuilder:printcolumn:name="Attestations",type=string,priority=1,JSONPath=`.spec.attestations[*].predicateType`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type TrustPolicy struct {
 	metav1.TypeMeta   `json:",inline"`
