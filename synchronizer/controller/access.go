@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
@@ -15,8 +16,8 @@ import (
 )
 
 // access is what a Delivery's Secrets say of its registry. It is kept until the spec
-// changes or the registry fails, so that an idle Delivery asks the API server for
-// nothing.
+// changes, a pass is requested or other Secrets may help, so that an idle Delivery asks
+// the API server for nothing.
 type access struct {
 	uid            types.UID
 	generation     int64
@@ -31,7 +32,8 @@ func (r *reconciler) identify(ctx context.Context, d *v1alpha1.Delivery, source 
 	}
 	key := client.ObjectKeyFromObject(d)
 	kept, found := r.accesses.Load(key)
-	if !found || kept.(access).uid != d.UID || kept.(access).generation != d.Generation {
+	requested := d.Annotations[v1alpha1.RequestedAtAnnotation] != d.Status.LastHandledReconcileAt
+	if !found || requested || kept.(access).uid != d.UID || kept.(access).generation != d.Generation {
 		read, err := r.readAccess(ctx, d)
 		if err != nil {
 			return err
@@ -42,6 +44,13 @@ func (r *reconciler) identify(ctx context.Context, d *v1alpha1.Delivery, source 
 	a := kept.(access)
 	source.DockerConfig, source.CA, source.ClientCert, source.ClientKey = a.docker, a.ca, a.cert, a.priv
 	return nil
+}
+
+// accessHelps says that the Secrets of d may hold by now what a pass failed for want
+// of. Some registries call absent what one may not see.
+func accessHelps(d *v1alpha1.Delivery, err error) bool {
+	return errors.Is(err, artifact.ErrUnauthorized) || errors.Is(err, artifact.ErrNotFound) ||
+		errors.Is(err, artifact.ErrUnavailable) && d.Spec.Source.CertSecretRef != nil
 }
 
 func (r *reconciler) readAccess(ctx context.Context, d *v1alpha1.Delivery) (access, error) {

@@ -16,7 +16,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"sealift.dev/api/v1alpha1"
-	"sealift.dev/artifact"
 	"sealift.dev/synchronizer"
 	"sealift.dev/synchronizer/engine"
 )
@@ -64,7 +63,7 @@ func (r *reconciler) deliver(ctx context.Context, d *v1alpha1.Delivery) (ctrl.Re
 	if apierrors.IsConflict(err) && atBegin(err) || ctx.Err() != nil {
 		return retryConflict(err)
 	}
-	if errors.Is(err, artifact.ErrUnauthorized) || errors.Is(err, artifact.ErrUnavailable) && d.Spec.Source.CertSecretRef != nil {
+	if accessHelps(d, err) {
 		r.accesses.Delete(client.ObjectKeyFromObject(d))
 	}
 	if err := r.report(ctx, d, asked, outcome, err, begun); err != nil {
