@@ -86,18 +86,14 @@ func (o *verifyOptions) printRefusal(s streams, err error) error {
 		return errors.Join(err, printJSON(s.Out, refusal))
 	}
 	for _, detail := range refusal.Details() {
-		fmt.Fprintf(s.Err, "  %s %s: %s\n", detail.Format, detail.Digest, printable(detail.Problem))
+		fmt.Fprintf(s.Err, "  %s %s: %s\n", detail.Format, detail.Digest, oneLine(detail.Problem))
 	}
 	return err
 }
 
 func printVerified(w io.Writer, v verify.Verified) error {
 	var b strings.Builder
-	line := func(name, value string) {
-		if value != "" {
-			fmt.Fprintf(&b, "%-10s %s\n", name, printable(value))
-		}
-	}
+	line := func(name, value string) { b.WriteString(row(name, value)) }
 	statement := v.Statement()
 	line("Verified", v.Ref().String())
 	for _, signer := range v.Signers() {
@@ -125,6 +121,15 @@ func printVerified(w io.Writer, v verify.Verified) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// row is one line, whatever value holds: a line break in what a publisher wrote would
+// otherwise begin a row of its own, such as another signer's.
+func row(name, value string) string {
+	if value == "" {
+		return ""
+	}
+	return fmt.Sprintf("%-10s %s\n", name, oneLine(value))
 }
 
 // whose says by which key or identity a signature is, and since when it was there.
