@@ -99,6 +99,12 @@ type node struct {
 
 // read reads and checks one manifest.
 func (c *copier) read(ctx context.Context, reference string) (node, error) {
+	return c.readAs(ctx, reference, "")
+}
+
+// readAs is for a manifest of which an index says what it is: older ones do not say
+// it themselves, and a folder does not.
+func (c *copier) readAs(ctx context.Context, reference, mediaType string) (node, error) {
 	if c.seen++; c.seen > maxCopied {
 		return node{}, fmt.Errorf("copying from %s: more than %d manifests: %w", c.from, maxCopied, ErrLimit)
 	}
@@ -111,7 +117,7 @@ func (c *copier) read(ctx context.Context, reference string) (node, error) {
 	if d := digest.Digest(reference); checkDigest(d) == nil && got != d {
 		return node{}, fmt.Errorf("%s: its bytes have the digest %s: %w", act, got, ErrCorrupt)
 	}
-	n, err := parseNode(data, contentType)
+	n, err := parseNode(data, orDefault(contentType, mediaType))
 	if err != nil {
 		return node{}, fmt.Errorf("%s: %w", act, corrupt(err))
 	}
@@ -187,7 +193,7 @@ func (c *copier) write(ctx context.Context, n node, nested bool, depth int) erro
 		if there {
 			continue
 		}
-		child, err := c.read(ctx, desc.Digest.String())
+		child, err := c.readAs(ctx, desc.Digest.String(), desc.MediaType)
 		if err != nil {
 			return err
 		}

@@ -161,6 +161,9 @@ func (l *Layout) manifest(_ context.Context, reference string) ([]byte, string, 
 	if err != nil {
 		return nil, "", fmt.Errorf("%s: %w", act, absent(err))
 	}
+	if got := digest.FromBytes(data); got != desc.Digest {
+		return nil, "", fmt.Errorf("%s: its bytes have the digest %s: %w", act, got, ErrCorrupt)
+	}
 	return data, desc.MediaType, nil
 }
 

@@ -1,12 +1,17 @@
 package artifact
 
 import (
+	"bytes"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 func TestOpenLayoutRefuses(t *testing.T) {
@@ -78,5 +83,35 @@ func TestReadConfig(t *testing.T) {
 	pushImage(t, repository, "image", v1.Platform{OS: "linux", Architecture: "amd64"})
 	if _, config, err := ReadConfig(t.Context(), r.In(repository), "image"); err != nil || len(config.Environments) != 0 {
 		t.Error(config, err)
+	}
+}
+
+// TestCopyFromALayout has an image of an older form, whose manifests do not say what
+// they are, and names that lead to other bytes than the index says.
+func TestCopyFromALayout(t *testing.T) {
+	dir := t.TempDir()
+	l := openLayout(t, dir)
+	config := []byte("{}")
+	if err := l.putBlob(t.Context(), describe("x", config), bytes.NewReader(config)); err != nil {
+		t.Fatal(err)
+	}
+	child := fmt.Appendf(nil, `{"schemaVersion":2,"config":{"mediaType":"a","digest":%q,"size":2},"layers":[]}`, digest.FromBytes(config))
+	if err := l.putNested(t.Context(), describe(ocispec.MediaTypeImageManifest, child), child); err != nil {
+		t.Fatal(err)
+	}
+	index := fmt.Appendf(nil, `{"schemaVersion":2,"manifests":[{"mediaType":%q,"digest":%q,"size":%d}]}`, ocispec.MediaTypeImageManifest, digest.FromBytes(child), len(child))
+	if err := l.putManifest(t.Context(), describe(ocispec.MediaTypeImageIndex, index), index, "old"); err != nil {
+		t.Fatal(err)
+	}
+	r, repository := NewRegistry(Options{PlainHTTP: true}), serve(t, realRegistry(true))
+	if done, err := Copy(t.Context(), openLayout(t, dir), "old", r.In(repository), CopyOptions{Tags: []string{"old"}}); err != nil || done.Manifests != 2 {
+		t.Fatal(done, err)
+	}
+	other := bytes.Replace(index, []byte(":2"), []byte(": 2"), 1)
+	if err := os.WriteFile(filepath.Join(dir, blobPath(digest.FromBytes(index))), other, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if done, err := Copy(t.Context(), openLayout(t, dir), "old", r.In(repository), CopyOptions{Tags: []string{"old"}}); !errors.Is(err, ErrCorrupt) {
+		t.Error(done, err)
 	}
 }
