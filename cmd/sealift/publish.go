@@ -8,6 +8,7 @@ import (
 	"log"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,6 +35,7 @@ type publishOptions struct {
 	parallel     int
 	quiet        bool
 	output       string
+	audited      audited
 }
 
 func newPublishCommand(s streams) *cobra.Command {
@@ -117,6 +119,7 @@ func (o *publishOptions) run(ctx context.Context, s streams) error {
 	}
 	results, err := publisher.PublishAll(ctx, releases, publisher.Batch{Parallel: o.parallel, Done: p.done})
 	p.end()
+	o.audited.print(s.Err)
 	return errors.Join(err, o.print(s, results))
 }
 
@@ -155,6 +158,28 @@ type imageVerifier struct {
 	*verify.Verifier
 	registry verify.Registry
 	policies []verify.NamedPolicy
+	audited  *audited
+}
+
+// audited is what policies in Audit mode would have refused.
+type audited struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (a *audited) add(ref artifact.Ref, findings []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, finding := range findings {
+		a.lines = append(a.lines, fmt.Sprintf("the image %s: %s", ref, finding))
+	}
+}
+
+func (a *audited) print(w io.Writer) {
+	slices.Sort(a.lines)
+	for _, line := range a.lines {
+		fmt.Fprintf(w, "Audit      %s\n", printable(line))
+	}
 }
 
 func (o *publishOptions) imageVerifier(registry verify.Registry) (publisher.ImageVerifier, error) {
@@ -166,7 +191,7 @@ func (o *publishOptions) imageVerifier(registry verify.Registry) (publisher.Imag
 	if err != nil {
 		return nil, err
 	}
-	return imageVerifier{Verifier: verifier, registry: registry, policies: policies}, nil
+	return imageVerifier{Verifier: verifier, registry: registry, policies: policies, audited: &o.audited}, nil
 }
 
 func (v imageVerifier) VerifyImage(ctx context.Context, ref artifact.Ref) (signedBy []string, err error) {
@@ -174,6 +199,7 @@ func (v imageVerifier) VerifyImage(ctx context.Context, ref artifact.Ref) (signe
 	if err != nil {
 		return nil, err
 	}
+	v.audited.add(ref, verified.Findings())
 	for _, signer := range verified.Signers() {
 		signedBy = append(signedBy, signer.Authority)
 	}

@@ -1,12 +1,17 @@
 package main
 
 import (
+	"io"
+	"log"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-containerregistry/pkg/registry"
 )
 
 // commit writes files, path and content in turn, into a new repository, and commits them.
@@ -67,5 +72,36 @@ func TestPublishTellsNoSecret(t *testing.T) {
 				t.Errorf("code %d: %s", code, problem)
 			}
 		})
+	}
+}
+
+// TestPublishTellsAudits: a policy in Audit mode keeps no image out, and is heard.
+func TestPublishTellsAudits(t *testing.T) {
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	t.Setenv(keyPasswordVar, "x")
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	defer server.Close()
+	host := strings.TrimPrefix(server.URL, "http://")
+	own, other := filepath.Join(t.TempDir(), "own"), filepath.Join(t.TempDir(), "other")
+	if code, _, problem := sealift(t, "keys", "generate", "--output-prefix", own); code != 0 {
+		t.Fatal(problem)
+	}
+	_, policy, problem := sealift(t, "keys", "generate", "--output-prefix", other)
+	file := filepath.Join(t.TempDir(), "policy.yaml")
+	if err := os.WriteFile(file, []byte(strings.Replace(policy, "mode: Enforce", "mode: Audit", 1)), 0o600); err != nil {
+		t.Fatal(problem, err)
+	}
+	dir := commit(t, "image/a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n", // any artifact is as good as an image
+		"prod/a.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: a, image: '"+host+"/image:main'}]}\n")
+	publish := func(flags ...string) (int, string) {
+		code, _, problem := sealift(t, append([]string{"publish", "-C", dir, "--key", own + ".key", "--plain-http"}, flags...)...)
+		return code, problem
+	}
+	if code, problem := publish("--to", host+"/image", "--environment", "prod=image"); code != 0 {
+		t.Fatal(problem)
+	}
+	code, problem := publish("--to", host+"/shop", "--environment", "prod=prod", "--verify-images", file)
+	if code != 0 || !strings.Contains(problem, "Audit      the image "+host+"/image@sha256:") || !strings.Contains(problem, "none of its signatures counts") {
+		t.Errorf("code %d: %s", code, problem)
 	}
 }
