@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/url"
 
 	"github.com/spf13/pflag"
 
@@ -70,6 +71,11 @@ func (n *networkFlags) connect(plainHTTP bool, plainHosts ...string) (*artifact.
 }
 
 func (n *networkFlags) read() (artifact.Network, error) {
+	for _, host := range n.tokenServers {
+		if at, err := url.Parse("//" + host); err != nil || host == "" || at.Host != host {
+			return artifact.Network{}, usage(fmt.Errorf("--token-server %q is not HOST[:PORT]", host))
+		}
+	}
 	network := artifact.Network{Proxy: n.proxy, RefusePrivate: n.refusesPrivate}
 	for _, file := range []struct {
 		flag, path string

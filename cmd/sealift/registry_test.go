@@ -48,6 +48,9 @@ func TestRegistryFlags(t *testing.T) {
 		"no private address":   {[]string{"--registry-ca", ca, "--no-private-addresses"}, exitError, "127.0.0.1 is a private address"},
 		"no such proxy":        {[]string{"--proxy", "ftp://x"}, exitUsage, "has no acceptable URL"},
 		"no such file":         {[]string{"--registry-ca", filepath.Join(dir, "missing")}, exitError, "--registry-ca"},
+		"a server by URL":      {[]string{"--token-server", "https://auth.example.com"}, exitUsage, "is not HOST[:PORT]"},
+		"no token server":      {[]string{"--token-server", ""}, exitUsage, "is not HOST[:PORT]"},
+		"a token server":       {[]string{"--registry-ca", ca, "--token-server", "[::1]:5000", "--token-server", "auth.example.com"}, exitError, "not found"},
 		"half a pair":          {[]string{"--registry-cert", ca}, exitUsage, "client certificate"},
 	} {
 		t.Run(name, func(t *testing.T) {
