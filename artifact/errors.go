@@ -121,7 +121,7 @@ func hintTransport(err error) string {
 	var unknown x509.UnknownAuthorityError
 	switch {
 	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
-		return "; hint: the registry speaks plain HTTP; allow it with --plain-http, or insecure: true in a Delivery"
+		return "; hint: the registry speaks plain HTTP; allow it with --plain-http (copy: --from-plain-http, --to-plain-http), or insecure: true in a Delivery"
 	case errors.As(err, &unknown):
 		return "; hint: trust the registry's certificate authority with --registry-ca FILE, or certSecretRef in a Delivery"
 	}

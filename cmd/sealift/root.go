@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 
@@ -87,26 +88,19 @@ func exitCode(err error) int {
 	return exitError
 }
 
-// noArgs and oneArg make a wrong number of arguments a usage error.
-func noArgs(cmd *cobra.Command, args []string) error {
-	if err := cobra.NoArgs(cmd, args); err != nil {
-		return usage(err)
-	}
-	return nil
-}
+func noArgs(cmd *cobra.Command, args []string) error  { return exactly(0, cmd, args) }
+func oneArg(cmd *cobra.Command, args []string) error  { return exactly(1, cmd, args) }
+func twoArgs(cmd *cobra.Command, args []string) error { return exactly(2, cmd, args) }
 
-func twoArgs(cmd *cobra.Command, args []string) error {
-	if err := cobra.ExactArgs(2)(cmd, args); err != nil {
-		return usage(err)
+// exactly makes a wrong number of arguments a usage error that shows the right ones.
+func exactly(n int, cmd *cobra.Command, args []string) error {
+	switch {
+	case len(args) == n:
+		return nil
+	case n == 0:
+		return usage(fmt.Errorf("%q is an argument, and %s takes flags only", args[0], cmd.CommandPath()))
 	}
-	return nil
-}
-
-func oneArg(cmd *cobra.Command, args []string) error {
-	if err := cobra.ExactArgs(1)(cmd, args); err != nil {
-		return usage(err)
-	}
-	return nil
+	return usage(fmt.Errorf("%d arguments are given, and %d wanted: %s", len(args), n, cmd.UseLine()))
 }
 
 // printable keeps foreign text from speaking to the terminal.

@@ -113,7 +113,7 @@ func (r Revoked) validate() error {
 	if err := each(r.Digests, digest, "is no digest; hint: write sha256: and 64 hex digits in lower case"); err != nil {
 		return fmt.Errorf("digests: %w", err)
 	}
-	if err := each(r.Keys, id, "is no key ID; hint: write the 64 hex digits that sealift verify prints, without a prefix"); err != nil {
+	if err := each(r.Keys, id, "is no key ID; hint: write the 64 hex digits that sealift verify -o json prints as keyID"); err != nil {
 		return fmt.Errorf("keys: %w", err)
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"k8s.io/apimachinery/pkg/util/validation"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	kjson "sigs.k8s.io/json"
 
@@ -47,6 +48,9 @@ type metadata struct {
 // fields, duplicate keys, other kinds and policies that do not validate are
 // errors; so is data without any policy. References to Secrets stay as they are.
 func Parse(data []byte) ([]Named, error) {
+	if bytes.HasPrefix(bytes.TrimSpace(data), []byte("-----BEGIN")) {
+		return nil, errors.New("reading the trust policy: it is a key; hint: name it with --key, or put it into a TrustPolicy")
+	}
 	if len(data) > MaxDocumentBytes {
 		return nil, fmt.Errorf("reading the trust policy: %d bytes are more than the limit of %d", len(data), MaxDocumentBytes)
 	}
@@ -71,6 +75,21 @@ func Parse(data []byte) ([]Named, error) {
 		return nil, errors.New("reading the trust policy: it holds no document; hint: write kind: TrustPolicy, apiVersion: sealift.dev/v1alpha1")
 	}
 	return policies, nil
+}
+
+// checkKind comes before the fields: of another kind, all of them are unknown.
+func checkKind(asJSON []byte) error {
+	var doc struct {
+		APIVersion string `json:"apiVersion"`
+		Kind       string `json:"kind"`
+	}
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(asJSON, &doc); err != nil {
+		return err
+	}
+	if doc.APIVersion != apiVersion || doc.Kind != kind {
+		return fmt.Errorf("it is %q %q; hint: write apiVersion: %s, kind: %s", doc.APIVersion, doc.Kind, apiVersion, kind)
+	}
+	return nil
 }
 
 // split cuts data into its YAML documents and drops empty ones.
@@ -105,6 +124,9 @@ func limits() objects.Limits {
 
 func parseOne(asJSON []byte) (Named, error) {
 	var doc document
+	if err := checkKind(asJSON); err != nil {
+		return Named{}, err
+	}
 	strict, err := kjson.UnmarshalStrict(asJSON, &doc)
 	if err == nil {
 		err = errors.Join(strict...)
@@ -112,11 +134,11 @@ func parseOne(asJSON []byte) (Named, error) {
 	if err != nil {
 		return Named{}, err
 	}
-	if doc.APIVersion != apiVersion || doc.Kind != kind {
-		return Named{}, fmt.Errorf("it is %q %q; hint: write apiVersion: %s, kind: %s", doc.APIVersion, doc.Kind, apiVersion, kind)
-	}
 	if doc.Metadata.Name == "" {
 		return Named{}, errors.New("metadata.name is missing")
+	}
+	if problems := validation.IsDNS1123Subdomain(doc.Metadata.Name); len(problems) > 0 {
+		return Named{}, fmt.Errorf("metadata.name %q is not a name in a cluster: %s", doc.Metadata.Name, problems[0])
 	}
 	named := Named{Name: doc.Metadata.Name, Policy: doc.Spec.WithDefaults()}
 	if err := named.Policy.check(); err != nil {
