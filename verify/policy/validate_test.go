@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"sealift.dev/verify/policy"
 )
@@ -222,6 +223,22 @@ func TestMirrorPlace(t *testing.T) {
 		place, ok := m.Place(repository)
 		if ok != (want != "") || ok && place != want {
 			t.Errorf("%q is at %q, %v, want %q", repository, place, ok, want)
+		}
+	}
+}
+
+// A subject binds a release to a ref only where it names one.
+func TestSubjectWithoutRef(t *testing.T) {
+	for subject, warned := range map[string]bool{
+		"ada@example.com": true, "https://github.com/acme/deploy/.github/workflows/publish.yml@refs/heads/main": false,
+	} {
+		named, err := policy.OfIdentity(policy.Keyless{Issuer: "https://accounts.example.com", Subject: subject})
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := strings.Join(named.Explain(time.Now()).Warnings, "\n")
+		if strings.Contains(told, "any branch or tag") != warned {
+			t.Errorf("%s: warnings %s", subject, told)
 		}
 	}
 }

@@ -24,7 +24,7 @@ func (p Policy) warnings(now time.Time) []string {
 	if len(p.Source.Repositories) == 0 && !p.bound(func(k Keyless) bool { return k.SourceRepository != "" }) {
 		warn("a release from any Git repository will do, if the signature counts; hint: name source.repositories")
 	}
-	if len(p.Source.Refs) == 0 && !p.bound(func(k Keyless) bool { return k.SourceRef != "" || k.Subject != "" }) {
+	if len(p.Source.Refs) == 0 && !p.bound(func(k Keyless) bool { return k.SourceRef != "" || strings.Contains(k.Subject, "@refs/") }) {
 		warn("a release from any branch or tag will do, if the signature counts; hint: name source.refs")
 	}
 	keyed := !slices.ContainsFunc(p.Authorities, func(a Authority) bool { return a.Key == nil })
