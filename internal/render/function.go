@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sealift.dev/internal/objects"
+	"sealift.dev/internal/text"
 )
 
 // moment is when templates believe they run. At each, functions whose results are by
@@ -33,17 +34,13 @@ const maxSpread = 1 << 20
 // and those that make much of little.
 func functions(m moment) template.FuncMap {
 	all := template.FuncMap{
-		"now":      m.now,
-		"ago":      func(date any) string { return m.now().Sub(m.time(date)).Round(time.Second).String() },
-		"date":     func(layout string, date any) string { return m.time(date).UTC().Format(layout) },
-		"htmlDate": func(date any) string { return m.time(date).UTC().Format(time.DateOnly) },
-		"dateInZone": func(layout string, date any, zone string) string {
-			return m.time(date).In(location(zone)).Format(layout)
-		},
-		"date_in_zone": func(layout string, date any, zone string) string {
-			return m.time(date).In(location(zone)).Format(layout)
-		},
-		"htmlDateInZone": func(date any, zone string) string { return m.time(date).In(location(zone)).Format(time.DateOnly) },
+		"now":            m.now,
+		"ago":            func(date any) string { return m.now().Sub(m.time(date)).Round(time.Second).String() },
+		"date":           func(layout string, date any) string { return m.time(date).UTC().Format(layout) },
+		"htmlDate":       func(date any) string { return m.time(date).UTC().Format(time.DateOnly) },
+		"dateInZone":     m.dateInZone,
+		"date_in_zone":   m.dateInZone,
+		"htmlDateInZone": func(date any, zone string) (string, error) { return m.dateInZone(time.DateOnly, date, zone) },
 		"durationRound":  m.durationRound,
 		"toDate":         func(layout, value string) time.Time { t, _ := toDate(layout, value); return t },
 		"mustToDate":     toDate,
@@ -103,12 +100,17 @@ func (m moment) durationRound(of any) string {
 	return "0s"
 }
 
-func location(zone string) *time.Location {
-	found, err := time.LoadLocation(zone)
-	if err != nil || zone == "Local" {
-		return time.UTC
+// dateInZone refuses zones that the machine does not know. Helm takes UTC for them, and
+// machines differ in which ones they know.
+func (m moment) dateInZone(layout string, date any, zone string) (string, error) {
+	if zone == "Local" {
+		zone = "UTC"
 	}
-	return found
+	location, err := time.LoadLocation(zone)
+	if err != nil {
+		return "", fmt.Errorf("the time zone %q is not known on this machine; hint: install tzdata", text.Clip(zone, maxName))
+	}
+	return m.time(date).In(location).Format(layout), nil
 }
 
 func repeat(count int, s string) (string, error) {
