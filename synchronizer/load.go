@@ -49,6 +49,9 @@ func (s *Synchronizer) want(ctx context.Context, d Delivery, memo *memo, state S
 	if err != nil {
 		return l, watermark, at(Accept, err)
 	}
+	if len(l.release.SignedBy) == 0 {
+		watermark = highest // a policy in Audit mode let it in, and nobody vouches for its count
+	}
 	l.older = next.Below(highest)
 	if state.Quarantined == ref.Digest {
 		return l, watermark, at(Accept, &QuarantineError{Release: l.release, Cause: state.Cause})

@@ -86,3 +86,28 @@ func TestLoadAgain(t *testing.T) {
 		}
 	}
 }
+
+// TestWantRaises: the count of what a policy in Audit mode lets in without a signature
+// is anybody's word, and refuses nothing later.
+func TestWantRaises(t *testing.T) {
+	ref := artifact.Repository{Host: "registry.example.com", Path: "deploy/shop"}.At(godigest.FromString("one"))
+	seven := Watermark{Repository: ref.Repository.String(), Epoch: 1, Sequence: 7, Digest: godigest.FromString("seven")}
+	d := Delivery{Source: Source{Repository: ref.Repository, Digest: ref.Digest}, Environment: "prod", Interval: time.Minute}
+	for _, tt := range []struct {
+		name     string
+		signedBy []string
+		epoch    int64
+		want     int64
+	}{
+		{"signed", []string{"ci"}, 9, 9},
+		{"not signed", nil, 9, 1},
+		{"not signed, and older", nil, 0, 1},
+	} {
+		release := Release{Ref: ref, SignedBy: tt.signedBy, Statement: artifact.Statement{Repository: seven.Repository, Epoch: tt.epoch, Sequence: 1}}
+		memo := &memo{wanted: &loaded{release: release, environment: "prod", policies: fingerprint(d.Policies)}}
+		_, got, err := New(nil, nil, Options{}).want(t.Context(), d, memo, State{Accepted: map[string]Watermark{seven.Repository: seven}})
+		if err != nil || got.Epoch != tt.want {
+			t.Errorf("%s: epoch %d, want %d: %v", tt.name, got.Epoch, tt.want, err)
+		}
+	}
+}
