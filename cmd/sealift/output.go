@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"unicode"
 
 	"golang.org/x/term"
@@ -20,7 +22,8 @@ func checkOutput(format string, known ...string) error {
 			return nil
 		}
 	}
-	return usage(fmt.Errorf("-o: %q is none of %q", format, known))
+	named := slices.DeleteFunc(slices.Clone(known), func(name string) bool { return name == "" })
+	return usage(fmt.Errorf("-o: %q is none of %s", format, strings.Join(named, ", ")))
 }
 
 func printJSON(w io.Writer, value any) error { return printDocument(w, "json", value) }

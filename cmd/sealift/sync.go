@@ -41,6 +41,9 @@ needs the custom resource definitions that "sealift install" applies.`,
   sealift sync --require-trust-policy`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.workers < 1 {
+				return usage(errors.New("--workers is at least 1"))
+			}
 			log, err := newLogger(s, o.logFormat)
 			if err != nil {
 				return err

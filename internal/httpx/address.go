@@ -97,7 +97,7 @@ func dialCheck(refusePrivate bool) func(network, address string, _ syscall.RawCo
 		case isMetadata(at.Addr()):
 			return fmt.Errorf("%s is a link-local address, or a cloud's metadata service: %w", at.Addr(), ErrAddress)
 		case refusePrivate && isPrivate(at.Addr()):
-			return fmt.Errorf("%s is a private address: %w", at.Addr(), ErrAddress)
+			return fmt.Errorf("%s is a private address, which --no-private-addresses refuses: %w", at.Addr(), ErrAddress)
 		}
 		return nil
 	}
@@ -121,7 +121,7 @@ func checkProxied(host string, refusePrivate bool) error {
 		case isMetadata(a):
 			return fmt.Errorf("%s is a link-local address, or a cloud's metadata service: %w", a, ErrAddress)
 		case refusePrivate && isPrivate(a):
-			return fmt.Errorf("%s is a private address: %w", a, ErrAddress)
+			return fmt.Errorf("%s is a private address, which --no-private-addresses refuses: %w", a, ErrAddress)
 		}
 		return nil
 	}
@@ -132,7 +132,7 @@ func checkProxied(host string, refusePrivate bool) error {
 	case host == "metadata.google.internal", host == "metadata.goog":
 		return fmt.Errorf("%q is a cloud's metadata service: %w", host, ErrAddress)
 	case refusePrivate && last == "localhost":
-		return fmt.Errorf("%q is a name for a private address: %w", clip(host), ErrAddress)
+		return fmt.Errorf("%q is a name for a private address, which --no-private-addresses refuses: %w", clip(host), ErrAddress)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@
 package inspection
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -90,6 +91,7 @@ func (r *Report) problem(what string, err error) {
 func (r *Report) referrers(ctx context.Context, registry *artifact.Registry, ref artifact.Ref) {
 	found, err := registry.Referrers(ctx, ref, "", maxReferrers)
 	r.problem("the referrers", err)
+	slices.SortFunc(found, func(a, b ocispec.Descriptor) int { return cmp.Compare(a.Digest, b.Digest) }) // registries have no order
 	for _, desc := range found {
 		one := Referrer{Digest: desc.Digest, ArtifactType: desc.ArtifactType, PredicateType: desc.Annotations[verify.PredicateTypeNote], Size: desc.Size}
 		if mayBeBundle(desc.ArtifactType) && len(r.Signatures) < maxExamined {
