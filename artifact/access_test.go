@@ -180,3 +180,30 @@ func TestOneHostHasOneCredential(t *testing.T) {
 		}
 	}
 }
+
+// TestErrorsHideSignedAddresses: a registry redirects to storage, with an address
+// that is a key to it.
+func TestErrorsHideSignedAddresses(t *testing.T) {
+	repository := serve(t, http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		if request.Method == http.MethodPost {
+			w.Header().Set("Location", request.URL.Path+"x?_state=hunter2")
+			w.WriteHeader(http.StatusAccepted)
+			return
+		}
+		if request.Method == http.MethodHead {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		http.Redirect(w, request, "http://127.0.0.1:1/bucket/blob?X-Amz-Signature=hunter2", http.StatusTemporaryRedirect)
+	}))
+	r := NewRegistry(Options{PlainHTTP: true, Patience: -1})
+	ref := repository.At(digest.FromString("x"))
+	_, manifest := r.Manifest(t.Context(), ref)
+	_, blob := r.In(repository).blob(t.Context(), describe("x", []byte("x")))
+	_, put := r.PutBlob(t.Context(), repository, Blob{"x", []byte("x")})
+	for name, err := range map[string]error{"manifest": manifest, "blob": blob, "put": put} {
+		if !errors.Is(err, ErrUnavailable) || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), "127.0.0.1:1/bucket") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

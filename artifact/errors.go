@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -48,6 +49,7 @@ func explain(act string, err error) error {
 	if err == nil {
 		return nil
 	}
+	hideQuery(err)
 	var known *classified
 	if errors.As(err, &known) {
 		return fmt.Errorf("%s: %w", act, err)
@@ -70,6 +72,19 @@ func explain(act string, err error) error {
 		return fmt.Errorf("%s: %w", act, err)
 	}
 	return fmt.Errorf("%s: %w%s", act, &classified{ErrUnavailable, err}, hintTransport(err))
+}
+
+// hideQuery takes out of err what an address holds behind its path: where blobs lie
+// in a cloud's storage, that is who may read them, and errors are read by others.
+func hideQuery(err error) {
+	var told *url.Error
+	if !errors.As(err, &told) {
+		return
+	}
+	if at, err := url.Parse(told.URL); err == nil && at.RawQuery != "" {
+		at.RawQuery = "..."
+		told.URL = at.String()
+	}
 }
 
 // corrupt puts ErrCorrupt over err, unless the matter is its size.
