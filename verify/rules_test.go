@@ -258,6 +258,21 @@ func TestVerdictsAreRemembered(t *testing.T) {
 	refused(t, ask(named), verify.Unavailable)
 }
 
+// What a policy in Audit mode misses may come, too.
+func TestFindingsAreNotRemembered(t *testing.T) {
+	w, a, b := newWorld(t, false), ecdsaKey(t), ecdsaKey(t)
+	w.attach(a.bundle(t, statementOf(w.ref.Digest)))
+	v := verifier(t)
+	audit := with(trust(t, a, b), func(p *policy.Policy) { p.Mode, p.Require.AtLeast = policy.Audit, 2 })
+	for _, want := range []int{1, 0} {
+		verified, err := v.Release(t.Context(), w.registry, w.ref, []verify.NamedPolicy{audit}, verify.Claim{})
+		if err != nil || len(verified.Findings()) != want {
+			t.Errorf("findings %q, want %d; %v", verified.Findings(), want, err)
+		}
+		w.attach(b.bundle(t, statementOf(w.ref.Digest)))
+	}
+}
+
 // One verifier serves many at once.
 func TestManyAtOnce(t *testing.T) {
 	i, w, key := newInstance(t), newWorld(t, false), ecdsaKey(t)

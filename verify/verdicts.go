@@ -11,7 +11,8 @@ import (
 
 const defaultVerdicts = 1024
 
-// verdicts remembers passes, never refusals: what is missing today may come.
+// verdicts remembers passes, never refusals, nor what a policy in Audit mode would have
+// refused: what is missing today may come.
 type verdicts struct{ passes *lru.Cache }
 
 func newVerdicts(size int) *verdicts {

@@ -110,6 +110,11 @@ func (v Verified) Findings() []string {
 	return findings
 }
 
+// audited says that there are findings.
+func (v Verified) audited() bool {
+	return slices.ContainsFunc(v.verdicts, func(verdict Verdict) bool { return !verdict.Passed })
+}
+
 // MarshalJSON writes who signed what, from which commit.
 func (v Verified) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {

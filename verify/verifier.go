@@ -108,7 +108,7 @@ func (v *Verifier) answer(ctx context.Context, registry Registry, q question) (V
 	}
 	c := v.inquire(q, rules, t)
 	verified, err := c.decide(ctx, registry)
-	if err == nil { // under the root that was used, which may have come meanwhile
+	if err == nil && !verified.audited() { // under the root that was used, which may have come meanwhile
 		v.verdicts.add(v.verdicts.key(q, all, c.rootID()), verified)
 	}
 	return verified, err
