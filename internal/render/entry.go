@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/kustomize/api/types"
@@ -23,6 +24,7 @@ const (
 	manifests content = iota // a YAML or JSON file, or the folder of a kustomization
 	document                 // a YAML or JSON file
 	anything                 // a file of any kind
+	variables                // a file of lines KEY=VALUE
 	folders                  // the folder of a kustomization
 )
 
@@ -59,10 +61,12 @@ func entries(k types.Kustomization) []entry {
 		addIf(add, "replacements", r.Path)
 	}
 	for _, c := range k.ConfigMapGenerator {
-		add("configMapGenerator", anything, sources(c.KvPairSources)...)
+		add("configMapGenerator", anything, fileSources(c.KvPairSources)...)
+		add("configMapGenerator", variables, envSources(c.KvPairSources)...)
 	}
 	for _, s := range k.SecretGenerator {
-		add("secretGenerator", anything, sources(s.KvPairSources)...)
+		add("secretGenerator", anything, fileSources(s.KvPairSources)...)
+		add("secretGenerator", variables, envSources(s.KvPairSources)...)
 	}
 	return all
 }
@@ -106,7 +110,7 @@ func isInline(patch string) bool {
 	return strings.HasPrefix(patch, "{") || strings.Contains(patch, "\n")
 }
 
-func sources(s types.KvPairSources) []string {
+func fileSources(s types.KvPairSources) []string {
 	var paths []string
 	for _, file := range s.FileSources { // [KEY=]PATH
 		_, p, ok := strings.Cut(file, "=")
@@ -115,9 +119,13 @@ func sources(s types.KvPairSources) []string {
 		}
 		paths = append(paths, p)
 	}
-	paths = append(paths, s.EnvSources...)
+	return paths
+}
+
+func envSources(s types.KvPairSources) []string {
+	paths := s.EnvSources
 	if s.EnvSource != "" {
-		paths = append(paths, s.EnvSource)
+		paths = append(slices.Clone(paths), s.EnvSource)
 	}
 	return paths
 }

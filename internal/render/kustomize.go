@@ -1,6 +1,8 @@
 package render
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -229,10 +231,24 @@ func (g *gatherer) entry(e entry, folder string, within []string) error {
 		return fmt.Errorf("the kustomization in %q: %s: %w", folder, e.field, err)
 	}
 	if e.holds != folders {
-		_, err := g.add(p, e.holds != anything)
+		data, err := g.add(p, e.holds == manifests || e.holds == document)
+		if err == nil && e.holds == variables {
+			err = checkLines(p, data)
+		}
 		if !errors.Is(err, fs.ErrNotExist) || e.holds != manifests {
 			return err
 		}
 	}
 	return g.kustomization(p, within)
+}
+
+// checkLines refuses lines at which kustomize stops reading, without a word.
+func checkLines(file string, data []byte) error {
+	for line := 1; len(data) > 0; line++ {
+		var text []byte
+		if text, data, _ = bytes.Cut(data, []byte("\n")); len(text)+1 >= bufio.MaxScanTokenSize {
+			return fmt.Errorf("%q line %d has more than %d bytes: %w", file, line, bufio.MaxScanTokenSize-2, objects.ErrLimit)
+		}
+	}
+	return nil
 }

@@ -194,6 +194,21 @@ func TestRemote(t *testing.T) {
 	}
 }
 
+// TestLongVariables: kustomize would leave out a line that is too long, and all after it.
+func TestLongVariables(t *testing.T) {
+	for length, want := range map[int]int{65_500: 3, 65_534: 3, 65_535: 0, 70_000: 0} {
+		for _, generator := range []string{"configMapGenerator: [{name: a, envs: [e]}]", "secretGenerator: [{name: a, env: e}]"} {
+			objs, err := Render(tree("-- p/kustomization.yaml --\n"+generator+"\n-- p/e --\nA=1\n"+"B="+strings.Repeat("x", length-2)+"\nC=1\n"), "p")
+			if want == 0 && (!errors.Is(err, objects.ErrLimit) || !strings.Contains(err.Error(), `"p/e" line 2 has more than 65534 bytes`)) {
+				t.Errorf("%d, %s: %v", length, generator, err)
+			}
+			if want > 0 && (err != nil || len(objs[0].Object["data"].(map[string]any)) != want) {
+				t.Errorf("%d, %s: %d objects, %v", length, generator, len(objs), err)
+			}
+		}
+	}
+}
+
 func TestBounds(t *testing.T) {
 	var doubling strings.Builder
 	for i := range 20 {
