@@ -185,3 +185,77 @@ func TestUnfinishedFilesAreNobodyElses(t *testing.T) {
 		}
 	}
 }
+
+// TestCopyTakesNoSignatureAway signs the copy in the legacy format, and copies again.
+func TestCopyTakesNoSignatureAway(t *testing.T) {
+	r, repository := NewRegistry(Options{PlainHTTP: true}), serve(t, realRegistry(true))
+	ref := signedRelease(t, r, repository)
+	other := Repository{Host: serve(t, realRegistry(true)).Host, Path: "mirror/shop"}
+	tag := strings.Replace(ref.Digest.String(), ":", "-", 1) + ".sig"
+	if _, err := r.PutBlob(t.Context(), repository, Blob{"x", []byte("{}")}); err != nil {
+		t.Fatal(err)
+	}
+	signed := func(by ...string) []byte {
+		var layers []string
+		for _, who := range by {
+			layers = append(layers, fmt.Sprintf(`{"mediaType":"x","digest":%q,"size":2,"annotations":{"signature":%q}}`, digest.FromString("{}"), who))
+		}
+		return fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":"x","digest":%q,"size":2},"layers":[%s]}`,
+			ocispec.MediaTypeImageManifest, digest.FromString("{}"), strings.Join(layers, ","))
+	}
+	for _, c := range []struct {
+		from, to, want []byte
+		skipped        int
+	}{
+		{signed("a"), nil, signed("a"), 0},
+		{signed("a", "b"), nil, signed("a", "b"), 0},                          // came later
+		{signed("a"), signed("a", "b", "us"), signed("a", "b", "us"), 0},      // was signed by us
+		{signed("a", "c"), signed("a", "b", "us"), signed("a", "b", "us"), 1}, // both
+		{signed(), signed("us"), signed("us"), 0},
+	} {
+		if _, err := r.PutManifest(t.Context(), repository, tag, ocispec.MediaTypeImageManifest, c.from); err != nil {
+			t.Fatal(err)
+		}
+		if c.to != nil {
+			if _, err := r.PutManifest(t.Context(), other, tag, ocispec.MediaTypeImageManifest, c.to); err != nil {
+				t.Fatal(err)
+			}
+		}
+		done, err := Copy(t.Context(), r.In(repository), "main", r.In(other), CopyOptions{})
+		if err != nil || len(done.Skipped) != c.skipped {
+			t.Error(done, err)
+		}
+		if at, err := r.Resolve(t.Context(), other, tag); err != nil || at.Digest != digest.FromBytes(c.want) {
+			t.Errorf("from %s\nto %s\ngot %v %v", c.from, c.to, at, err)
+		}
+	}
+}
+
+// TestCopyMendsWhatWasDamaged: a blob of the right size is not the right blob.
+func TestCopyMendsWhatWasDamaged(t *testing.T) {
+	r, repository := NewRegistry(Options{PlainHTTP: true}), serve(t, realRegistry(true))
+	ref, dir := signedRelease(t, r, repository), t.TempDir()
+	m, err := r.Manifest(t.Context(), ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []ocispec.Descriptor{m.Layers[0], describe("x", m.Raw)} {
+		for range 2 { // it is damaged after the first
+			if _, err := Copy(t.Context(), r.In(repository), "main", openLayout(t, dir), CopyOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			at := filepath.Join(dir, blobPath(d.Digest))
+			data, err := os.ReadFile(at)
+			if err != nil || digest.FromBytes(data) != d.Digest {
+				t.Error("it is damaged still:", err)
+			}
+			data[0] ^= 1
+			if err := os.WriteFile(at, data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Remove(filepath.Join(dir, blobPath(d.Digest))); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/opencontainers/go-digest"
@@ -67,6 +68,14 @@ func (c *copier) cosignTags(ctx context.Context, subject digest.Digest) error {
 		if errors.Is(err, ErrNotFound) {
 			continue
 		}
+		has := false
+		if err == nil {
+			has, err = c.hasTagged(ctx, n, tag)
+		}
+		if has {
+			c.done.Referrers++
+			continue
+		}
 		if err == nil {
 			err = c.attached(ctx, n, tag)
 		}
@@ -75,6 +84,44 @@ func (c *copier) cosignTags(ctx context.Context, subject digest.Digest) error {
 		}
 	}
 	return nil
+}
+
+// errKept is about a tag of the destination that holds what would be lost.
+var errKept = errors.New("the destination has others under that tag, which stay; hint: sign the copy again")
+
+// hasTagged says that all that n holds is under the tag already. Somebody may have
+// signed the copy: no copy takes that away, whoever made the source.
+func (c *copier) hasTagged(ctx context.Context, n node, tag string) (bool, error) {
+	data, contentType, err := c.to.manifest(ctx, tag)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	there, err := parseNode(data, contentType)
+	if err != nil {
+		return false, nil // nothing that could be read is lost
+	}
+	came, stays := entries(n), entries(there)
+	missing := func(in map[string]bool) func(string) bool { return func(s string) bool { return !in[s] } }
+	switch {
+	case n.desc.Digest == there.desc.Digest || !slices.ContainsFunc(slices.Collect(maps.Keys(came)), missing(stays)):
+		return true, nil
+	case slices.ContainsFunc(slices.Collect(maps.Keys(stays)), missing(came)):
+		return false, fmt.Errorf("the tag %s: %w", tag, errKept)
+	}
+	return false, nil
+}
+
+// entries are the layers of a manifest with what is noted at them: two signatures
+// of one payload differ in that alone.
+func entries(n node) map[string]bool {
+	found := map[string]bool{}
+	for _, blob := range n.blobs[min(1, len(n.blobs)):] { // the first is the config
+		found[fmt.Sprint(blob.Digest, blob.Annotations)] = true
+	}
+	return found
 }
 
 // attached stores a referrer. One under a tag is stored even where it is there:
@@ -116,7 +163,7 @@ func (c *copier) attached(ctx context.Context, n node, tag string) error {
 // tolerate notes what is wrong with a referrer; what is wrong with a registry is
 // an error still.
 func (c *copier) tolerate(d digest.Digest, err error) error {
-	if err == nil || !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrLimit) && !errors.Is(err, ErrNotFound) {
+	if err == nil || !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrLimit) && !errors.Is(err, ErrNotFound) && !errors.Is(err, errKept) {
 		return err
 	}
 	const most = 100

@@ -209,15 +209,25 @@ func (l *Layout) referrers(_ context.Context, to digest.Digest) ([]ocispec.Descr
 	return slices.Clone(l.subjects[to]), nil
 }
 
+// hasBlob reads the blob: one that was damaged on the way is written again.
 func (l *Layout) hasBlob(_ context.Context, desc ocispec.Descriptor) (bool, error) {
 	info, err := l.root.Lstat(blobPath(desc.Digest))
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && (!info.Mode().IsRegular() || info.Size() != desc.Size) {
 		return false, nil
+	}
+	var file *os.File
+	if err == nil {
+		file, err = l.root.Open(blobPath(desc.Digest))
 	}
 	if err != nil {
 		return false, fmt.Errorf("looking for the blob %s in %s: %w", desc.Digest, l, err)
 	}
-	return info.Mode().IsRegular() && info.Size() == desc.Size, nil
+	defer file.Close()
+	_, err = io.Copy(io.Discard, checked(file, desc))
+	if errors.Is(err, ErrCorrupt) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func (l *Layout) putBlob(_ context.Context, desc ocispec.Descriptor, content io.Reader) error {
@@ -234,7 +244,7 @@ func (l *Layout) hasManifest(ctx context.Context, desc ocispec.Descriptor, neste
 	if !listed && !nested {
 		return false, nil
 	}
-	return l.hasBlob(ctx, desc)
+	return l.isWhole(ctx, desc, 0)
 }
 
 func (l *Layout) putNested(ctx context.Context, desc ocispec.Descriptor, data []byte) error {

@@ -2,6 +2,7 @@ package artifact
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -61,6 +62,33 @@ func (l *Layout) write(name string, content io.Reader) error {
 		return errors.Join(err, l.root.Remove(partial))
 	}
 	return nil
+}
+
+// isWhole says that a manifest is there undamaged, and all that it names.
+func (l *Layout) isWhole(ctx context.Context, desc ocispec.Descriptor, depth int) (bool, error) {
+	there, err := l.hasBlob(ctx, desc)
+	if err != nil || !there {
+		return false, err
+	}
+	data, err := l.readBounded(blobPath(desc.Digest), maxManifest)
+	if err != nil {
+		return false, err
+	}
+	n, err := parseNode(data, desc.MediaType)
+	if err != nil || depth > maxNesting {
+		return false, nil // who copies it again is told
+	}
+	for _, blob := range n.blobs {
+		if there, err := l.hasBlob(ctx, blob); err != nil || !there {
+			return false, err
+		}
+	}
+	for _, child := range n.children {
+		if there, err := l.isWhole(ctx, child, depth+1); err != nil || !there {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // sweep removes what killed processes left unfinished, and no file that another
