@@ -46,11 +46,12 @@ func (s *Synchronizer) resolve(ctx context.Context, d Delivery, memo *memo) (art
 	}
 	asking, cancel := context.WithTimeout(ctx, resolveTimeout)
 	defer cancel()
+	begun := time.Now()
 	ref, err := s.ask(asking, d.Source)
 	if err != nil {
 		return artifact.Ref{}, err
 	}
-	memo.resolved = resolution{source: source, requested: d.Requested, ref: ref, next: time.Now().Add(jitter(d.Interval))}
+	memo.resolved = resolution{source: source, requested: d.Requested, ref: ref, next: time.Now().Add(max(jitter(d.Interval), rest(begun)))}
 	return ref, nil
 }
 

@@ -3,6 +3,7 @@ package synchronizer
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -87,6 +88,8 @@ type memo struct {
 	good     *loaded
 	refused  refusal
 	failures int
+	// begun is when this pass was.
+	begun time.Time
 	// retry is when what failed is tried again; events bring no try before.
 	retry time.Time
 	// stuck is the last apply; one that failed waits for its time, too.
@@ -130,6 +133,7 @@ func (s *Synchronizer) Deliver(ctx context.Context, d Delivery, m Memory) (Outco
 	ctx, cancel := context.WithTimeout(ctx, passTimeout)
 	defer cancel()
 	memo := s.memo(d)
+	memo.begun = time.Now()
 	memo.ask(d, m.State())
 	out := Outcome{Kinds: m.State().Kinds}
 
@@ -202,7 +206,11 @@ func finish(d Delivery, memo *memo, out Outcome, err error) Outcome {
 		memo.failures, memo.retry = 0, time.Time{}
 	} else if !time.Now().Before(memo.retry) {
 		memo.failures++
-		memo.retry = time.Now().Add(min(d.Interval, jitter(backoff(memo.failures))))
+		wait := min(d.Interval, jitter(backoff(memo.failures)))
+		if atRegistry(err) {
+			wait = max(wait, rest(memo.begun))
+		}
+		memo.retry = time.Now().Add(wait)
 	}
 	if err != nil {
 		next = time.Until(memo.retry)
@@ -237,6 +245,16 @@ const (
 func backoff(failures int) time.Duration {
 	return min(lastRetry, firstRetry<<min(failures-1, 10))
 }
+
+// atRegistry says that err is of a step that asks the registry.
+func atRegistry(err error) bool {
+	var step *Error
+	return errors.As(err, &step) && (step.Step == Resolve || step.Step == Verify || step.Step == Pull)
+}
+
+// rest is the pause after what took from begun to now: a Delivery whose registry is
+// slow has a worker for a fifth of the time at most.
+func rest(begun time.Time) time.Duration { return min(lastRetry, 4*time.Since(begun)) }
 
 // jitter spreads d over 90 to 110 percent.
 func jitter(d time.Duration) time.Duration {
