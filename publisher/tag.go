@@ -95,9 +95,9 @@ func (t tagger) conflict(ctx context.Context, at artifact.Ref, other artifact.St
 		}
 	}
 	if len(differ) == 0 {
-		differ = append(differ, "only the content differs, by its environments, by the images that tags lead to, or by the build of sealift")
+		differ = append(differ, "only the content differs, by its environments, by the images that tags lead to, by --verify-images, or by the build of sealift")
 	}
-	return fmt.Errorf("it is of the same commit; %s; hint: publish it in the same way again, or choose another --version", strings.Join(differ, "; "))
+	return fmt.Errorf("it is of the same commit; %s; hint: publish it in the same way again, choose another --version, or, to add a signature, cosign sign the digest", strings.Join(differ, "; "))
 }
 
 func (t tagger) planChannel(ctx context.Context, channel string, found *tags) error {
