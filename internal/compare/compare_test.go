@@ -177,3 +177,21 @@ func TestMarkdown(t *testing.T) {
 		t.Error(out)
 	}
 }
+
+// TestOrderOfVariables: one that names another sees only those before it.
+func TestOrderOfVariables(t *testing.T) {
+	pod := func(env string) []*unstructured.Unstructured {
+		return parse(t, "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: a, env: ["+env+"]}]}")
+	}
+	for _, c := range []struct {
+		before, after string
+		want          int
+	}{
+		{"{name: A, value: x}, {name: B, value: y}", "{name: B, value: y}, {name: A, value: x}", 0},
+		{"{name: A, value: x}, {name: B, value: $(A)}", "{name: B, value: $(A)}, {name: A, value: x}", 1},
+	} {
+		if found := Objects(pod(c.before), pod(c.after)); len(found) != c.want {
+			t.Error(c, found)
+		}
+	}
+}

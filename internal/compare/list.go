@@ -92,9 +92,21 @@ func (c *comparison) keyedLists(path string, before, after keyedList) {
 		}
 	}
 	was, is := common(before, after), common(after, before)
-	if !slices.Equal(was, is) && !slices.Contains(unordered(), path[strings.LastIndexByte(path, '.')+1:]) {
+	field := path[strings.LastIndexByte(path, '.')+1:]
+	if !slices.Equal(was, is) && (!slices.Contains(unordered(), field) || field == "env" && after.refers()) {
 		c.note(path+" (order)", strings.Join(was, " "), strings.Join(is, " "))
 	}
+}
+
+// refers says that an environment variable may name another, $(LIKE_THIS), which
+// counts only if the other comes before it.
+func (k keyedList) refers() bool {
+	for _, element := range k.elements {
+		if value, ok := element["value"].(string); ok && strings.Contains(value, "$(") {
+			return true
+		}
+	}
+	return false
 }
 
 // common are the names of a that b has too.
