@@ -9,11 +9,9 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"sealift.dev/internal/objects"
 )
 
 const shopChart = `
@@ -176,6 +174,8 @@ func TestChartRefuses(t *testing.T) {
 		"deep recursion":  {"templates/x.yaml", `{{ define "a" }}{{ template "a" . }}{{ end }}{{ template "a" . }}`, "exceeded maximum template depth"},
 		"much of little":  {"templates/x.yaml", `{{ repeat 1000000000000 "x" }}`, "over the limit"},
 		"many numbers":    {"templates/x.yaml", `{{ range until 1000000000000 }}x{{ end }}`, "over the limit"},
+		"much in little":  {"templates/x.yaml", `{{ $b := repeat 1000000 "x" }}{{ replace "" $b $b | len }}`, "replace: it makes more than 67108864 bytes"},
+		"much between":    {"templates/x.yaml", `{{ $b := repeat 1000000 "x" }}{{ join $b (until 1000000) | len }}`, "join: it makes more than 67108864 bytes"},
 		"wide":            {"templates/x.yaml", `{{ indent 1000000000000 "x" }}`, "over the limit"},
 		"environment":     {"templates/x.yaml", `{{ env "HOME" }}`, `function "env" not defined`},
 		"panic":           {"templates/x.yaml", `{{ index .Values.list 7 }}`, "out of range"},
@@ -210,35 +210,6 @@ func TestChartRefuses(t *testing.T) {
 				t.Errorf("%s, %v, want %q", names(objs), err, c.want)
 			}
 		})
-	}
-}
-
-// TestDates: neither the clock nor the zone of the machine is in them.
-func TestDates(t *testing.T) {
-	defer func(before *time.Location) { time.Local = before }(time.Local)
-	berlin, err := time.LoadLocation("Europe/Berlin")
-	if err != nil {
-		t.Fatal(err)
-	}
-	time.Local = berlin
-	for expression, want := range map[string]string{
-		`(toDate "2006-01-02 MST" "2020-01-01 CET").Unix`:     "1577836800",
-		`(mustToDate "2006-01-02 MST" "2020-01-01 CET").Unix`: "1577836800",
-		`toDate "2006-01-02" "2020-01-01" | unixEpoch`:        "1577836800",
-		`dateInZone "15:04" 0 "Europe/Berlin"`:                "01:00",
-		`dateInZone "15:04" 0 "Local"`:                        "00:00",
-		`htmlDateInZone 0 "Europe/Berlin"`:                    "1970-01-01",
-		`durationRound "2400h10m5s"`:                          "3mo",
-		`durationRound "-90s"`:                                "1m",
-		`durationRound "1s"`:                                  "0s",
-		`durationRound 7`:                                     "0s",
-	} {
-		files := newMemory(tree(shopChart))
-		files["charts/shop/templates/shop.yaml"] = []byte("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: prod-shop}\ndata: {x: {{ " + expression + " | quote }}}\n")
-		objs, err := shopOf(func(c *Chart) { c.Files = files }).Render(t.Context())
-		if err != nil || data(objs, "prod-shop")["x"] != want {
-			t.Errorf("%s: %v, %v, want %s", expression, data(objs, "prod-shop"), err, want)
-		}
 	}
 }
 
@@ -371,28 +342,5 @@ func TestChartDialsNobody(t *testing.T) {
 	files["charts/shop/values.schema.json"] = []byte(`{"$ref": "` + server.URL + `/schema.json"}`)
 	if _, err := shopOf(func(c *Chart) { c.Files = files }).Render(t.Context()); err == nil || asked > 0 {
 		t.Errorf("%v, asked %d times", err, asked)
-	}
-}
-
-func TestConflictMarkers(t *testing.T) {
-	for name, c := range map[string]struct{ path, content, want string }{
-		"begin":           {"a.yaml", "a: b\n<<<<<<< HEAD\n", `"a.yaml" line 2`},
-		"end":             {"a.txt", "x\r\n>>>>>>> abc\r\n", `"a.txt" line 2`},
-		"base":            {"a.txt", "||||||| abc\n", `"a.txt" line 1`},
-		"between in YAML": {"a.yml", "a: b\n=======\n", `"a.yml" line 2`},
-		"in a helper":     {"a.tpl", "{{ define \"motd\" }}\nNews\n=======\n{{ end }}\n", ""},
-		"a heading":       {"a.md", "Changes\n=======\n", ""},
-		"a long heading":  {"a.yaml", "# Changes\n# ========\n========\n", ""},
-		"in a text":       {"a.yaml", "a: |\n  <<<<<<< HEAD\n", ""},
-		"eight":           {"a.yaml", "<<<<<<<<\n", ""},
-		"none":            {"a.yaml", "", ""},
-	} {
-		err := checkConflict(c.path, []byte(c.content))
-		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	if _, err := Render([]objects.File{{Path: "x/a.yaml", Data: []byte("a: b\n=======\n")}}, "x"); err == nil || !strings.Contains(err.Error(), "conflict marker") {
-		t.Error(err)
 	}
 }

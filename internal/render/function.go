@@ -52,6 +52,7 @@ func functions(m moment) template.FuncMap {
 		"nindent":        func(spaces int, v string) (string, error) { s, err := indent(spaces, v); return "\n" + s, err },
 	}
 	maps.Copy(all, m.chances())
+	maps.Copy(all, textFunctions())
 	return all
 }
 
