@@ -256,5 +256,14 @@ func (c *copier) passBlob(ctx context.Context, desc ocispec.Descriptor) error {
 		return err
 	}
 	defer content.Close()
-	return c.to.putBlob(ctx, desc, checked(content, desc))
+	return refused(c.to.putBlob(ctx, desc, checked(content, desc)))
+}
+
+// refused keeps a destination that is not found from being taken for a source that
+// lacks something, which is left out where it is a stranger's.
+func refused(err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return errors.New(err.Error())
+	}
+	return err
 }

@@ -259,3 +259,26 @@ func TestCopyMendsWhatWasDamaged(t *testing.T) {
 		}
 	}
 }
+
+// TestDestinationThatIsNotFound: what it does not take is no referrer that the
+// source lacks, and a copy without signatures is no success.
+func TestDestinationThatIsNotFound(t *testing.T) {
+	r, repository := NewRegistry(Options{PlainHTTP: true}), serve(t, realRegistry(true))
+	signedRelease(t, r, repository)
+	for _, method := range []string{http.MethodPost, http.MethodPut} {
+		inner, stored := realRegistry(true), atomic.Bool{}
+		other := serve(t, http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+			if stored.Load() && request.Method == method {
+				w.WriteHeader(http.StatusNotFound)
+				return
+			}
+			inner.ServeHTTP(w, request)
+			if request.Method == http.MethodPut && strings.Contains(request.URL.Path, "/manifests/") {
+				stored.Store(true)
+			}
+		}))
+		if done, err := Copy(t.Context(), r.In(repository), "main", r.In(other), CopyOptions{}); err == nil {
+			t.Error(method, done)
+		}
+	}
+}

@@ -154,7 +154,7 @@ func (c *copier) attached(ctx context.Context, n node, tag string) error {
 		c.progress("copying the referrer " + n.desc.Digest.String())
 	}
 	if err := c.to.putManifest(ctx, n.desc, n.data, tag); err != nil {
-		return err
+		return refused(err)
 	}
 	c.done.Referrers++
 	return nil
