@@ -53,6 +53,7 @@ func functions(m moment) template.FuncMap {
 	}
 	maps.Copy(all, m.chances())
 	maps.Copy(all, textFunctions())
+	maps.Copy(all, dictFunctions())
 	return all
 }
 
