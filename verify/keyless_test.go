@@ -300,3 +300,23 @@ const publicPEM = `-----BEGIN PUBLIC KEY-----
 MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
 -----END PUBLIC KEY-----
 `
+
+// What others push states a commit in its revision, or none.
+func TestKeylessOfAnothersArtifact(t *testing.T) {
+	i := newInstance(t)
+	for revision, good := range map[string]bool{
+		"main@sha1:" + commit: true, "main@sha1:" + strings.Repeat("a", 40): false, "": true,
+	} {
+		w := newWorld(t, false)
+		w.ref = w.release("shop", map[string]string{"org.opencontainers.image.revision": revision})
+		w.attach(i.sign(ci(), statementOf(w.ref.Digest), witnesses{}))
+		_, err := w.judge(verify.Options{TrustedRoot: i.root()}, byIdentity(func(*policy.Keyless) {}))
+		if good != (err == nil) {
+			t.Errorf("revision %q: %v", revision, err)
+		}
+		if !good {
+			refused(t, err, verify.Untrusted)
+			wantDetail(t, err, "whose certificate is of the commit")
+		}
+	}
+}

@@ -96,6 +96,7 @@ type Match struct {
 	// +kubebuilder:validation:MaxItems=256
 	// +kubebuilder:validation:items:MaxLength=512
 	// +kubebuilder:validation:XValidation:rule="self.all(r, !r.contains('://'))",message="a repository is HOST/PATH, without a scheme"
+	// +kubebuilder:validation:XValidation:rule="self.all(r, r == '**' || r.contains('/'))",message="a host alone matches nothing; write HOST/** for all of it"
 	// +optional
 	Repositories []string `json:"repositories,omitempty"`
 }
