@@ -43,6 +43,7 @@ func TestAdmission(t *testing.T) {
 		{"digest", ci + ", revoked: {digests: ['sha256:" + strings.Repeat("0", 64) + "']}", ci + ", revoked: {digests: ['" + strings.Repeat("0", 64) + "']}", "should match '^sha256:"},
 		{"key ID", ci + ", revoked: {keys: ['" + strings.Repeat("0", 64) + "']}", ci + ", revoked: {keys: ['sha256:" + strings.Repeat("0", 64) + "']}", "should match '^[0-9a-f]"},
 		{"repository", ci + ", match: {repositories: ['r.example.com/**']}", ci + ", match: {repositories: ['oci://r.example.com/**']}", "a repository is HOST/PATH, without a scheme"},
+		{"host alone", ci + ", match: {repositories: ['r.example.com/**']}", ci + ", match: {repositories: ['r.example.com']}", "a host alone matches nothing"},
 		{"namespace", ci + ", match: {namespaces: [shop]}", ci + ", match: {namespaces: ['shop-*']}", "should match"},
 		{"ref", ci + ", source: {refs: [refs/heads/main]}", ci + ", source: {refs: [main]}", "a ref is a full Git ref"},
 		{"mode", ci + ", mode: Audit", ci + ", mode: Warn", `supported values: "Enforce", "Audit"`},
