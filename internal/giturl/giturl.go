@@ -30,6 +30,8 @@ func Normalize(address string) string {
 func withoutCredentials(address string) string {
 	u, err := url.Parse(address)
 	if scheme, after, ok := strings.Cut(address, "://"); ok && err != nil {
+		after, _, _ = strings.Cut(after, "#")
+		after, _, _ = strings.Cut(after, "?")
 		return scheme + "://" + after[strings.LastIndexByte(after, '@')+1:]
 	}
 	if err != nil || u.Host == "" {

@@ -5,7 +5,7 @@ import "testing"
 func TestNormalize(t *testing.T) {
 	for want, spellings := range map[string][]string{
 		"https://github.com/a/b": {"https://github.com/a/b", "https://github.com/a/b/", "https://github.com/a/b.git", "https://github.com/a/b.git/",
-			"https://token@github.com/a/b.git", "https://u:p%zz@github.com/a/b.git", "https://u:p@ss@github.com/a/b.git", "https://github.com/a/b.git?token=x#y"},
+			"https://token@github.com/a/b.git", "https://u:p%zz@github.com/a/b.git", "https://u:p@ss@github.com/a/b.git", "https://github.com/a/b.git?token=x#y", "https://u:p%zz@github.com/a/b.git?token=x#y"},
 		"ssh://example.com/a/b": {"git@example.com:a/b.git", "git@example.com:/a/b", "example.com:a/b", "u:secret@example.com:a/b.git",
 			"ssh://git@example.com/a/b.git", "ssh://git:secret@example.com/a/b"},
 		"ssh://example.com:2222/a": {"ssh://git@example.com:2222/a.git"},
