@@ -39,6 +39,12 @@ type publicRoot struct {
 }
 
 func newPublicRoot(o PublicRoot, now func() time.Time) *publicRoot {
+	p := &publicRoot{options: o.withDefaults(), now: now, fetching: make(chan struct{}, 1)}
+	p.fetching <- struct{}{}
+	return p
+}
+
+func (o PublicRoot) withDefaults() PublicRoot {
 	if o.Mirror == "" {
 		o.Mirror = tuf.DefaultMirror
 	}
@@ -48,12 +54,7 @@ func newPublicRoot(o PublicRoot, now func() time.Time) *publicRoot {
 	if o.Transport == nil {
 		o.Transport = httpx.NewTransport()
 	}
-	if o.Cache != "" { // what is kept there was checked with one root.json
-		o.Cache = filepath.Join(o.Cache, rootID(o.Root)[:16])
-	}
-	p := &publicRoot{options: o, now: now, fetching: make(chan struct{}, 1)}
-	p.fetching <- struct{}{}
-	return p
+	return o
 }
 
 // current is the root while it is fresh, else nil.
@@ -114,31 +115,41 @@ func (p *publicRoot) explain(err error) error {
 	return fmt.Errorf("fetching the trusted root from %s: %s", p.options.Mirror, clean(err.Error()))
 }
 
-// ask speaks TUF (https://theupdateframework.io) with the repository.
 func (p *publicRoot) ask(ctx context.Context) (*trustedRoot, error) {
+	data, err := p.options.Target(ctx, rootTarget)
+	if err != nil {
+		return nil, err
+	}
+	return readRoot(data)
+}
+
+// Target fetches a file of the repository by TUF (https://theupdateframework.io),
+// within 20 seconds.
+func (o PublicRoot) Target(ctx context.Context, name string) ([]byte, error) {
+	o = o.withDefaults()
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	cache := p.options.Cache
+	cache := o.Cache
+	if cache != "" { // what is kept there was checked with one root.json
+		cache = filepath.Join(cache, rootID(o.Root)[:16])
+	}
 	if cache != "" && os.MkdirAll(cache, 0o700) != nil {
 		cache = "" // a read-only file system, where keeping nothing is better than nothing
 	}
 	var data []byte
 	err := guard(func() error {
 		client, err := tuf.New(&tuf.Options{
-			Root: p.options.Root, RepositoryBaseURL: p.options.Mirror, Context: ctx,
+			Root: o.Root, RepositoryBaseURL: o.Mirror, Context: ctx,
 			CachePath: cache, DisableLocalCache: cache == "",
-			Fetcher: fetcher{ctx: ctx, client: &http.Client{Transport: p.options.Transport}},
+			Fetcher: fetcher{ctx: ctx, client: &http.Client{Transport: o.Transport}},
 		})
 		if err != nil {
 			return err
 		}
-		data, err = client.GetTarget(rootTarget)
+		data, err = client.GetTarget(name)
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return readRoot(data)
+	return data, err
 }
 
 // fetcher downloads for one refresh; go-tuf hands it no context.

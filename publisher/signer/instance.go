@@ -1,6 +1,7 @@
 package signer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,9 +14,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/sign"
 	"github.com/sigstore/sigstore-go/pkg/tuf"
-	"github.com/theupdateframework/go-tuf/v2/metadata/fetcher"
 
-	"sealift.dev/internal/httpx"
 	"sealift.dev/internal/strict"
 	"sealift.dev/verify"
 )
@@ -159,53 +158,14 @@ func (s services) keylessProblem() error {
 	return nil
 }
 
-const (
-	instanceTarget = "signing_config.v0.2.json"
-	fetchTime      = time.Minute // for all that the TUF repository sends
-)
+const instanceTarget = "signing_config.v0.2.json"
 
 // FetchInstance gets the signing config of the public instance, or of another one that
 // has a TUF repository.
 func FetchInstance(ctx context.Context, from verify.PublicRoot) (*Instance, error) {
-	ctx, cancel := context.WithTimeout(ctx, fetchTime)
-	defer cancel()
-	options := tuf.DefaultOptions()
-	options.Context = ctx
-	options.CachePath, options.DisableLocalCache = from.Cache, from.Cache == ""
-	if from.Mirror != "" {
-		options.RepositoryBaseURL = from.Mirror
-	}
-	if len(from.Root) > 0 {
-		options.Root = from.Root
-	}
-	transport := from.Transport
-	if transport == nil {
-		transport = httpx.NewTransport()
-	}
-	download := fetcher.NewDefaultFetcher()
-	download.SetHTTPClient(&http.Client{Transport: bound{ctx, transport}})
-	options.Fetcher = download
-	var data []byte
-	err := guard(func() error {
-		client, err := tuf.New(options)
-		if err == nil {
-			data, err = client.GetTarget(instanceTarget)
-		}
-		return err
-	})
+	data, err := from.Target(ctx, instanceTarget)
 	if err != nil {
-		return nil, fmt.Errorf("fetching the signing config from %s: %w; hint: name a file with --signing-config where there is no way there", options.RepositoryBaseURL, err)
+		return nil, fmt.Errorf("fetching the signing config from %s: %w; hint: name a file with --signing-config where there is no way there", cmp.Or(from.Mirror, tuf.DefaultMirror), err)
 	}
 	return ParseInstance(data)
-}
-
-// bound sends requests with the context of one fetch: go-tuf sends them with none.
-type bound struct {
-	ctx  context.Context
-	base http.RoundTripper
-}
-
-// RoundTrip implements http.RoundTripper.
-func (b bound) RoundTrip(request *http.Request) (*http.Response, error) {
-	return b.base.RoundTrip(request.WithContext(b.ctx))
 }
