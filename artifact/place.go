@@ -106,7 +106,8 @@ func (p *repositoryPlace) putManifest(ctx context.Context, desc ocispec.Descript
 	return explain(fmt.Sprintf("writing the manifest %s to %s", desc.Digest, p), err)
 }
 
-// checkedReader ends with an error unless its bytes are what desc describes.
+// checkedReader ends with an error unless its bytes are what desc describes. It keeps
+// the last ones back until that is known, so that nobody has them all otherwise.
 type checkedReader struct {
 	from io.Reader
 	desc ocispec.Descriptor
@@ -124,11 +125,11 @@ func (c *checkedReader) Read(p []byte) (int, error) {
 	c.read += int64(n)
 	switch {
 	case c.read > c.desc.Size:
-		return n, fmt.Errorf("the blob %s has more bytes than the %d declared: %w", c.desc.Digest, c.desc.Size, ErrCorrupt)
+		return 0, fmt.Errorf("the blob %s has more bytes than the %d declared: %w", c.desc.Digest, c.desc.Size, ErrCorrupt)
 	case errors.Is(err, io.EOF) && c.read < c.desc.Size:
-		return n, fmt.Errorf("the blob %s has %d bytes instead of the %d declared: %w", c.desc.Digest, c.read, c.desc.Size, ErrCorrupt)
-	case errors.Is(err, io.EOF) && c.hash.Digest() != c.desc.Digest:
-		return n, fmt.Errorf("the bytes of the blob %s have the digest %s: %w", c.desc.Digest, c.hash.Digest(), ErrCorrupt)
+		return 0, fmt.Errorf("the blob %s has %d bytes instead of the %d declared: %w", c.desc.Digest, c.read, c.desc.Size, ErrCorrupt)
+	case c.read == c.desc.Size && c.hash.Digest() != c.desc.Digest:
+		return 0, fmt.Errorf("the bytes of the blob %s have the digest %s: %w", c.desc.Digest, c.hash.Digest(), ErrCorrupt)
 	}
 	return n, err
 }
