@@ -8,9 +8,13 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
-func main() { os.Exit(run(os.Args[1:], streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})) }
+func main() {
+	time.Local = time.UTC // a chart can ask for the machine's zone: {{ now.Local }}
+	os.Exit(run(os.Args[1:], streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
+}
 
 // run executes one command line and returns its exit code. A first signal ends
 // the work in order, a second one at once.

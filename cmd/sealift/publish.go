@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -105,7 +104,6 @@ func (o *publishOptions) run(ctx context.Context, s streams) error {
 	}
 	// Kustomize and Helm log names from the commit, with whatever control characters are in them.
 	log.SetOutput(io.Discard)
-	time.Local = time.UTC // templates can ask for the machine's zone: {{ now.Local }}
 	releases, err := publisher.Plan(o.publisher)
 	if err != nil {
 		return err
