@@ -51,13 +51,7 @@ func newCosignRig(t *testing.T, bin string) *cosignRig {
 	}
 	r.ok("cosign2", "trusted-root", "create", "--out", "trusted-root.json")
 	r.ok("cosign3", "signing-config", "create", "--out", "signing-config.json")
-	_, err = stage.Git(r.dir, "init", "--quiet", "--initial-branch=main")
-	must(t, err)
-	_, err = stage.Commit(r.dir, "change", map[string]string{"prod/a.yaml": configMap("a", "1")})
-	must(t, err)
-	commit, err := stage.Git(r.dir, "rev-parse", "HEAD")
-	must(t, err)
-	r.commit = strings.TrimSpace(commit)
+	r.commit = oneCommit(t, r.dir)
 	return r
 }
 

@@ -40,14 +40,20 @@ func newSigningRig(t *testing.T) *signingRig {
 	r.sigstore, err = stage.StartSigstore(t.Context(), bin, t.TempDir())
 	must(t, err)
 	t.Cleanup(r.sigstore.Stop)
-	_, err = stage.Git(r.dir, "init", "--quiet", "--initial-branch=main")
-	must(t, err)
-	_, err = stage.Commit(r.dir, "one", map[string]string{"prod/a.yaml": configMap("a", "1")})
-	must(t, err)
-	commit, err := stage.Git(r.dir, "rev-parse", "HEAD")
-	must(t, err)
-	r.commit = strings.TrimSpace(commit)
+	r.commit = oneCommit(t, r.dir)
 	return r
+}
+
+// oneCommit makes dir a Git repository with one manifest, and returns the commit's hash.
+func oneCommit(t *testing.T, dir string) string {
+	t.Helper()
+	_, err := stage.Git(dir, "init", "--quiet", "--initial-branch=main")
+	must(t, err)
+	_, err = stage.Commit(dir, "one", map[string]string{"prod/a.yaml": configMap("a", "1")})
+	must(t, err)
+	commit, err := stage.Git(dir, "rev-parse", "HEAD")
+	must(t, err)
+	return strings.TrimSpace(commit)
 }
 
 // token is one that a job for the rig's commit gets, with other claims on top.

@@ -128,7 +128,7 @@ func (i *Instance) choose(ctx context.Context, now time.Time) (services, error) 
 	return s, nil
 }
 
-// services1 leaves out nothing: the selection looks at versions and times.
+// readServices leaves out nothing: the selection looks at versions and times.
 func readServices(list []*pb.Service) []root.Service {
 	var all []root.Service
 	for _, s := range list {
