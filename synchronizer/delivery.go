@@ -8,9 +8,11 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"sealift.dev/artifact"
 	"sealift.dev/synchronizer/engine"
+	"sealift.dev/synchronizer/tailor"
 	"sealift.dev/verify"
 )
 
@@ -35,8 +37,22 @@ type Delivery struct {
 	Prune, PruneProtected bool
 	// Correct heals drift; false reports it.
 	Correct bool
-	// Rollback returns to the last good release when a new one fails.
-	Rollback bool
+	// Rollback returns to the last good release when a new one fails; Irreversible
+	// also when that does not undo all that the new one did.
+	Rollback, Irreversible bool
+	// Tailoring is what differs from the release in this cluster.
+	Tailoring tailor.Options
+	// Ignore are fields that are given up once somebody else sets them.
+	Ignore []engine.IgnoreRule
+	// Health holds rules for kinds that kstatus does not know.
+	Health []HealthRule
+	// MaxPrune bounds the deletions that nobody confirmed; nil: the engine's default.
+	MaxPrune *intstr.IntOrString
+	// Confirmed is the digest of a list of deletions that a person confirmed.
+	Confirmed string
+	// Blocked is why no new release is applied now: a dependency is not ready. What
+	// runs is kept.
+	Blocked error `json:"-"`
 	// Unreachable is why the source cannot even be asked; what runs is kept.
 	Unreachable error `json:"-"`
 	// Requested asks the registry now; a new value is a new request.
@@ -59,6 +75,12 @@ func (d Delivery) under(place artifact.Repository) ([]verify.NamedPolicy, error)
 
 // Owner is the ownership label's value on everything this Delivery applies.
 func (d Delivery) Owner() engine.Owner { return engine.OwnerOf(d.Namespace, d.Name) }
+
+// HealthRule says in CEL over the live object, as self, how the objects of a kind are.
+type HealthRule struct {
+	Group, Kind                 string
+	InProgress, Failed, Current string
+}
 
 // Source names a release. Exactly one of Tag, Semver and Digest is set.
 type Source struct {
@@ -99,6 +121,8 @@ type State struct {
 	Cause       string
 	// Kinds are the kinds of which objects may exist.
 	Kinds []schema.GroupKind
+	// Confirmed stands for the objects of Applied as they were applied last.
+	Confirmed string
 }
 
 // Intent is saved before the first write, so that a crash leaves no orphan and
@@ -149,6 +173,14 @@ type Outcome struct {
 	Drifted []string
 	// Kinds are the kinds of which objects may exist after this pass.
 	Kinds []schema.GroupKind
+	// Degraded says that Running became healthy once, and is not now.
+	Degraded bool
+	// Confirm is what is not deleted before a person has confirmed it.
+	Confirm *engine.Confirm
+	// Irreversible says what Running did that going back would not undo.
+	Irreversible []string
+	// Confirmed stands for the objects as they were applied last; see State.
+	Confirmed string
 	// Quarantine asks for Wanted to be quarantined; the next pass goes back to
 	// the last good release.
 	Quarantine bool

@@ -71,6 +71,11 @@ func (s *Synchronizer) target(d Delivery, l *loaded, state State) engine.Target 
 		PruneProtected: d.PruneProtected,
 		Correct:        d.Correct,
 		Settled:        l.release.Ref == state.Applied,
+		Release:        l.release.Ref.Digest.String(),
+		Confirmed:      state.Confirmed,
+		Ignore:         d.Ignore,
+		MaxPrune:       d.MaxPrune,
+		ConfirmedPrune: d.Confirmed,
 	}
 }
 

@@ -29,7 +29,23 @@ const (
 	Apply     Step = "apply"
 	Wait      Step = "wait"
 	Prune     Step = "prune"
+	// Depend is not a step of its own: a new release waits for other Deliveries
+	// before its first write.
+	Depend Step = "depend"
+	// Tailor makes of a release what this cluster shall have of it.
+	Tailor Step = "tailor"
 )
+
+// Trace is told what goes on. Its functions may be nil; they are called by many at
+// once and must not block.
+type Trace struct {
+	// Step: a pass of the Delivery NAMESPACE/NAME begins a step.
+	Step func(delivery string, step Step)
+	// Verdict: a release was verified; the reason is empty where it is trusted.
+	Verdict func(reason string)
+	// Answer: a registry answered with an HTTP status; 0 is no answer.
+	Answer func(host string, status int)
+}
 
 // Error is a failed step of a pass.
 type Error struct {
@@ -66,6 +82,11 @@ type Options struct {
 	Network      artifact.Network
 	TokenServers []string
 	UserAgent    string
+	// Cache is a folder for verified releases; empty keeps none on disk. CacheBytes
+	// bounds it; zero means 1 GiB.
+	Cache      string
+	CacheBytes int64
+	Trace      Trace
 }
 
 // New returns a Synchronizer that reads with options, and lets in what verifier does.

@@ -2,6 +2,7 @@ package v1alpha1
 
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"sealift.dev/verify/policy"
 )
@@ -16,8 +17,14 @@ const (
 	ConditionStalled = "Stalled"
 )
 
-// RequestedAtAnnotation asks for a pass now whenever its value changes.
-const RequestedAtAnnotation = "sealift.dev/requestedAt"
+const (
+	// RequestedAtAnnotation asks for a pass now whenever its value changes.
+	RequestedAtAnnotation = "sealift.dev/requestedAt"
+	// FluxRequestedAtAnnotation does the same, for tools that know Flux.
+	FluxRequestedAtAnnotation = "reconcile.fluxcd.io/requestedAt"
+	// ConfirmAnnotation confirms what status.awaiting lists; its value is that list's digest.
+	ConfirmAnnotation = "sealift.dev/confirm"
+)
 
 // Delivery keeps one environment of a release in a cluster.
 // +kubebuilder:object:root=true
@@ -64,8 +71,7 @@ type DeliverySpec struct {
 	Trust *policy.Trust `json:"trust,omitempty"`
 
 	// ServiceAccountName in the Delivery's namespace is impersonated for every
-	// write. Default: default.
-	// +kubebuilder:default=default
+	// write. Default: what the synchronizer was started with, or default.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +optional
@@ -93,11 +99,26 @@ type DeliverySpec struct {
 	// +optional
 	PruneProtected bool `json:"pruneProtected,omitempty"`
 
+	// MaxPrune is how many objects may be deleted at once without being confirmed: a
+	// number, or a share of the objects there are ("50%"). Default: half of them, when
+	// there are more than ten.
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 0 : self.matches('^([0-9]|[1-9][0-9]|100)%$')",message="maxPrune is a number of objects, or a share of them from 0% to 100%"
+	// +optional
+	MaxPrune *intstr.IntOrString `json:"maxPrune,omitempty"`
+
 	// Drift is Correct (re-apply what was changed) or Report.
 	// +kubebuilder:validation:Enum=Correct;Report
 	// +kubebuilder:default=Correct
 	// +optional
 	Drift string `json:"drift,omitempty"`
+
+	// IgnoreFields are given up once somebody else sets them: they are applied when
+	// an object is created, and taken from nobody.
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	// +optional
+	IgnoreFields []IgnoreFields `json:"ignoreFields,omitempty"`
 
 	// OnFailure is Rollback (go back to the last good release when a new one
 	// cannot be applied in full or does not become healthy) or Hold.
@@ -106,9 +127,184 @@ type DeliverySpec struct {
 	// +optional
 	OnFailure string `json:"onFailure,omitempty"`
 
+	// Irreversible says what becomes of a failed release that did what applying the
+	// last good one cannot undo (ran a Job, re-created an object, ...): Hold stays
+	// where it failed, Rollback goes back nevertheless.
+	// +kubebuilder:validation:Enum=Hold;Rollback
+	// +kubebuilder:default=Hold
+	// +optional
+	Irreversible string `json:"irreversible,omitempty"`
+
+	// Health says of kinds whose status kstatus does not understand when their
+	// objects are healthy.
+	// +kubebuilder:validation:MaxItems=32
+	// +listType=atomic
+	// +optional
+	Health []HealthRule `json:"health,omitempty"`
+
+	// DependsOn are Deliveries of the same namespace that must be ready before a new
+	// release is applied.
+	// +kubebuilder:validation:MaxItems=32
+	// +listType=map
+	// +listMapKey=name
+	// +optional
+	DependsOn []Dependency `json:"dependsOn,omitempty"`
+
+	// Decryption of values that SOPS encrypted.
+	// +optional
+	Decryption *Decryption `json:"decryption,omitempty"`
+
+	// Patches change objects before they are applied, as kustomize's do.
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	// +optional
+	Patches []Patch `json:"patches,omitempty"`
+
+	// TargetNamespace replaces the namespace of all namespaced objects.
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	TargetNamespace string `json:"targetNamespace,omitempty"`
+
+	// Substitute gives values to variables: ${name} in any text of an object. They
+	// come before those of SubstituteFrom.
+	// +kubebuilder:validation:MaxProperties=256
+	// +kubebuilder:validation:XValidation:rule="self.all(name, name.matches('^[A-Za-z_][A-Za-z0-9_]*$'))",message="a variable's name has letters, digits and underscores, and begins with no digit"
+	// +optional
+	Substitute map[string]SubstituteValue `json:"substitute,omitempty"`
+
+	// SubstituteFrom are ConfigMaps and Secrets of the same namespace with more
+	// values; later ones come before earlier ones.
+	// +kubebuilder:validation:MaxItems=16
+	// +listType=atomic
+	// +optional
+	SubstituteFrom []SubstituteSource `json:"substituteFrom,omitempty"`
+
+	// DeletionPolicy is what becomes of the objects when the Delivery is deleted:
+	// Prune deletes them, WaitForTermination keeps the Delivery until they are gone,
+	// Orphan leaves them. Default: Prune, or Orphan where prune is false.
+	// +kubebuilder:validation:Enum=Prune;Orphan;WaitForTermination
+	// +optional
+	DeletionPolicy string `json:"deletionPolicy,omitempty"`
+
 	// Suspend stops deliveries and drift correction until it is false again.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
+}
+
+// IgnoreFields are fields of the objects of one kind.
+type IgnoreFields struct {
+	// Group of the kind; empty is the core group.
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	Group string `json:"group,omitempty"`
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Kind string `json:"kind"`
+	// Name of one object; empty: all.
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	Name string `json:"name,omitempty"`
+	// Paths are JSON pointers (RFC 6901): /spec/replicas.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MaxLength=512
+	// +kubebuilder:validation:items:Pattern=`^(/([^~/]|~[01])+)+$`
+	// +listType=atomic
+	Paths []string `json:"paths"`
+}
+
+// HealthRule is CEL over the live object, as self. The first that is true counts, in
+// this order: inProgress, failed, current; when none is, the object is in progress.
+type HealthRule struct {
+	// Group of the kind; empty is the core group.
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	Group string `json:"group,omitempty"`
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Kind string `json:"kind"`
+	// +kubebuilder:validation:MaxLength=4096
+	// +optional
+	InProgress string `json:"inProgress,omitempty"`
+	// +kubebuilder:validation:MaxLength=4096
+	// +optional
+	Failed string `json:"failed,omitempty"`
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=4096
+	Current string `json:"current"`
+}
+
+// Dependency is another Delivery of the same namespace.
+type Dependency struct {
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+	// Ready is CEL over the other Delivery, as self; default: its Ready condition is
+	// True for its newest generation.
+	// +kubebuilder:validation:MaxLength=4096
+	// +optional
+	Ready string `json:"ready,omitempty"`
+}
+
+// Decryption names the keys for what SOPS encrypted.
+type Decryption struct {
+	// SecretRef names a Secret of the same namespace: entries NAME.agekey hold age
+	// identities, NAME.asc OpenPGP private keys without a passphrase.
+	SecretRef SecretRef `json:"secretRef"`
+}
+
+// Patch is a kustomize patch: a strategic merge patch, or a list of operations of a
+// JSON patch (RFC 6902).
+type Patch struct {
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=65536
+	Patch string `json:"patch"`
+	// Target selects objects; default: the one that a strategic merge patch names.
+	// +optional
+	Target *PatchTarget `json:"target,omitempty"`
+}
+
+// PatchTarget selects objects; kind, name and namespace are anchored regular
+// expressions, and what is empty selects all.
+type PatchTarget struct {
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	Group string `json:"group,omitempty"`
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	Version string `json:"version,omitempty"`
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	Kind string `json:"kind,omitempty"`
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	Name string `json:"name,omitempty"`
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	LabelSelector string `json:"labelSelector,omitempty"`
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	AnnotationSelector string `json:"annotationSelector,omitempty"`
+}
+
+// SubstituteValue is the text that a variable stands for.
+// +kubebuilder:validation:MaxLength=65536
+type SubstituteValue string
+
+// SubstituteSource is a ConfigMap or Secret whose entries are variables.
+type SubstituteSource struct {
+	// +kubebuilder:validation:Enum=ConfigMap;Secret
+	Kind string `json:"kind"`
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+	// Optional: it may be missing.
+	// +optional
+	Optional bool `json:"optional,omitempty"`
 }
 
 // Source names a release in a registry.
@@ -197,6 +393,28 @@ type DeliveryStatus struct {
 	// +optional
 	Objects *ObjectCount `json:"objects,omitempty"`
 
+	// Unhealthy names objects that are not ready, and why.
+	// +kubebuilder:validation:MaxItems=20
+	// +listType=atomic
+	// +optional
+	Unhealthy []ObjectHealth `json:"unhealthy,omitempty"`
+
+	// Awaiting is what is not done until a person confirms it.
+	// +optional
+	Awaiting *Awaiting `json:"awaiting,omitempty"`
+
+	// History are the last releases that were applied in full and became healthy, the
+	// newest first.
+	// +kubebuilder:validation:MaxItems=10
+	// +listType=atomic
+	// +optional
+	History []Release `json:"history,omitempty"`
+
+	// Confirmed stands for all objects as they were applied last: a process that
+	// finds them so needs no request to know it.
+	// +optional
+	Confirmed string `json:"confirmed,omitempty"`
+
 	// Drifted lists what differs from the release while drift is only reported.
 	// +kubebuilder:validation:MaxItems=20
 	// +listType=atomic
@@ -227,6 +445,35 @@ type Release struct {
 	// Since is when the first object was written; absent when none was.
 	// +optional
 	Since *metav1.Time `json:"since,omitempty"`
+}
+
+// ObjectHealth is an object that is not ready.
+type ObjectHealth struct {
+	// +optional
+	Group string `json:"group,omitempty"`
+	Kind  string `json:"kind"`
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`
+	// Status in the words of kstatus: InProgress, Failed, Terminating, NotFound, Unknown.
+	Status string `json:"status"`
+	// +optional
+	Message string `json:"message,omitempty"`
+}
+
+// Awaiting is a deletion of more objects than maxPrune, or of such that ask for it.
+type Awaiting struct {
+	// Digest stands for exactly this list; the annotation sealift.dev/confirm with
+	// this value confirms it.
+	Digest string `json:"digest"`
+	// Reason says in words why it has to be confirmed.
+	Reason string `json:"reason"`
+	// Total is how many objects there are in the list.
+	Total int `json:"total"`
+	// Objects are the first of them: KIND[.GROUP] [NAMESPACE/]NAME.
+	// +kubebuilder:validation:MaxItems=50
+	// +listType=atomic
+	Objects []string `json:"objects"`
 }
 
 // Quarantine is a release that failed.

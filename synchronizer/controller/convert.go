@@ -12,6 +12,7 @@ import (
 	"sealift.dev/artifact"
 	"sealift.dev/synchronizer"
 	"sealift.dev/synchronizer/engine"
+	"sealift.dev/synchronizer/tailor"
 )
 
 var (
@@ -36,7 +37,20 @@ func (r *reconciler) convert(ctx context.Context, d *v1alpha1.Delivery) (synchro
 		PruneProtected: spec.PruneProtected,
 		Correct:        spec.Drift != "Report",
 		Rollback:       spec.OnFailure != "Hold",
+		Irreversible:   spec.Irreversible == "Rollback",
+		MaxPrune:       spec.MaxPrune,
+		Confirmed:      d.Annotations[v1alpha1.ConfirmAnnotation],
 		Requested:      d.Annotations[v1alpha1.RequestedAtAnnotation],
+	}
+	asked.Tailoring.TargetNamespace = spec.TargetNamespace
+	for _, i := range spec.IgnoreFields {
+		asked.Ignore = append(asked.Ignore, engine.IgnoreRule{Group: i.Group, Kind: i.Kind, Name: i.Name, Pointers: i.Paths})
+	}
+	for _, h := range spec.Health {
+		asked.Health = append(asked.Health, synchronizer.HealthRule(h))
+	}
+	for _, p := range spec.Patches {
+		asked.Tailoring.Patches = append(asked.Tailoring.Patches, tailor.Patch{Patch: p.Patch, Target: (*tailor.Target)(p.Target)})
 	}
 	repository, err := artifact.ParseRepository(spec.Source.URL)
 	if err != nil {

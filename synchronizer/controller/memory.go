@@ -87,7 +87,7 @@ func recordName(d *v1alpha1.Delivery) string {
 // State is the status, with the higher of two watermarks where there are two.
 func (m *memory) State() synchronizer.State {
 	status := m.d.Status
-	state := synchronizer.State{Kinds: kindsOf(status.Kinds), Accepted: maps.Clone(m.record.accepted)}
+	state := synchronizer.State{Kinds: kindsOf(status.Kinds), Confirmed: status.Confirmed, Accepted: maps.Clone(m.record.accepted)}
 	if w := status.Accepted; w != nil {
 		stored := synchronizer.Watermark{
 			Repository: w.Repository,

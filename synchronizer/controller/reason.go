@@ -69,6 +69,8 @@ func byStep() map[synchronizer.Step]string {
 		synchronizer.Apply:     "ApplyFailed",
 		synchronizer.Wait:      "HealthFailed",
 		synchronizer.Prune:     "PruneFailed",
+		synchronizer.Depend:    "DependencyNotReady",
+		synchronizer.Tailor:    "TailorFailed",
 	}
 }
 

@@ -24,6 +24,9 @@ type Report struct {
 	Pruned, Kept []ObjectRef
 	// Pending objects are deleted, and not yet confirmed to be gone.
 	Pending []ObjectRef
+	// Awaits says what a later wave or a hook waits for; empty when all of the plan
+	// was applied. News of it arrives through changed, and another pass goes on.
+	Awaits string
 }
 
 // Healed is one corrected drift.

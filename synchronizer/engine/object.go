@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
 const (
@@ -81,6 +82,36 @@ type Target struct {
 	// Settled says that this very set was applied in full before, maybe by an
 	// earlier process: what differs then is drift, and not a change.
 	Settled bool
+	// Release names what Objects are from; hooks run once for each.
+	Release string
+	// Confirmed is what Confirmation gave when the set was settled: objects that
+	// are still so need no request. Empty: each is confirmed once a process.
+	Confirmed string
+	// Ignore are fields that are given up once somebody else sets them.
+	Ignore []IgnoreRule
+	// MaxPrune is how many objects Prune may delete without ConfirmedPrune: a number
+	// or a percentage of the objects there are. Nil: half of them where there are
+	// more than ten.
+	MaxPrune *intstr.IntOrString
+	// ConfirmedPrune is the digest of a list of deletions that a person confirmed.
+	ConfirmedPrune string
+	// Unbudgeted deletions are not surprising: a failed release is taken back.
+	Unbudgeted bool
+	// Judge comes before kstatus; nil is kstatus alone.
+	Judge Judge
+}
+
+// IgnoreRule names fields of the objects of a kind, or of one of them where Name is
+// not empty. Pointers are JSON pointers (RFC 6901).
+type IgnoreRule struct {
+	Group, Kind, Name string
+	Pointers          []string
+}
+
+// Judge says how a live object is, in the words of kstatus; ok is false for kinds of
+// which it knows nothing.
+type Judge interface {
+	Judge(live *unstructured.Unstructured) (status, message string, ok bool)
 }
 
 // body is the apply request for an object: its own content with identity and

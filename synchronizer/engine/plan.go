@@ -61,6 +61,15 @@ type Step struct {
 	lenient bool
 }
 
+// Confirm is a list of deletions that a person has to confirm.
+type Confirm struct {
+	// Digest stands for exactly these Objects.
+	Digest string
+	// Reason says why.
+	Reason  string
+	Objects []ObjectRef
+}
+
 // Takeover is a field that is taken from another manager.
 type Takeover struct {
 	Field, Manager string
@@ -76,6 +85,12 @@ type Plan struct {
 	Unchecked []ObjectRef
 	// NextCheck is when a Contested step may be healed; zero when there is none.
 	NextCheck time.Time
+	// Irreversible says what Apply would do that applying another set cannot undo;
+	// valid after Preflight.
+	Irreversible []string
+	// Confirm is what Prune does not delete before a person has confirmed it; nil
+	// when there is nothing of that kind.
+	Confirm *Confirm
 
 	user, namespace string
 	kinds           []schema.GroupKind
