@@ -41,7 +41,7 @@ func rules() []rule {
 		{imports: []string{"sigs.k8s.io/controller-runtime"}, by: []string{"synchronizer/controller"}},
 		{imports: []string{"oras.land/oras-go"}, by: []string{"artifact"}, tests: true},
 		{imports: []string{"github.com/google/go-containerregistry"}, by: []string{"automator", "test"}, tests: true},
-		{imports: []string{"github.com/google/cel-go"}, by: []string{"verify/condition"}},
+		{imports: []string{"github.com/google/cel-go"}, by: []string{"internal/condition"}},
 		{imports: []string{"github.com/sigstore"}, by: []string{"verify", "publisher/signer", "test"}, tests: true},
 		{imports: []string{"log"}, by: []string{"cmd", "synchronizer/controller", "test"}, tests: true},
 		{imports: []string{"github.com/go-logr/logr", "k8s.io/klog"}, by: []string{"cmd", "synchronizer/controller", "test"},

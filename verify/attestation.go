@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"sealift.dev/verify/condition"
+	"sealift.dev/internal/condition"
 	"sealift.dev/verify/policy"
 )
 
@@ -85,14 +85,15 @@ func (t *tally) holds(ctx context.Context, d demand, s *signature, by Signer) *m
 	if len(d.conditions) == 0 {
 		return nil
 	}
-	in := condition.Input{Release: t.releaseFacts(), Signer: map[string]any{
-		"authority": by.Authority, "issuer": by.Certificate.Issuer, "subject": by.Certificate.Subject,
-	}}
+	var predicate any
 	numbers := json.NewDecoder(bytes.NewReader(s.predicate))
 	numbers.UseNumber() // a float64 makes one of two neighbouring large integers
-	if err := numbers.Decode(&in.Predicate); err != nil && len(s.predicate) > 0 {
+	if err := numbers.Decode(&predicate); err != nil && len(s.predicate) > 0 {
 		return &miss{authority: by.Authority, near: nearSigner, problem: "has a predicate that cannot be read: " + clean(err.Error())}
 	}
+	in := condition.Input{"predicate": predicate, "release": t.releaseFacts(), "signer": map[string]any{
+		"authority": by.Authority, "issuer": by.Certificate.Issuer, "subject": by.Certificate.Subject,
+	}}
 	for i, c := range d.conditions {
 		field := fmt.Sprintf("conditions[%d]", i)
 		switch ok, err := c.program.Eval(ctx, in); {

@@ -11,7 +11,7 @@ import (
 	"k8s.io/utils/lru"
 
 	"sealift.dev/artifact"
-	"sealift.dev/verify/condition"
+	"sealift.dev/internal/condition"
 	"sealift.dev/verify/policy"
 )
 
@@ -133,7 +133,7 @@ func (c *compiler) demand(a policy.Attestation, attestors []policy.Authority) (d
 		d.authorities = append(d.authorities, made)
 	}
 	for _, wanted := range a.Conditions {
-		program, err := condition.Compile(wanted.Expression)
+		program, err := condition.Compile(wanted.Expression, condition.Attestation())
 		if err != nil {
 			return d, err
 		}

@@ -6,7 +6,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"sealift.dev/verify/condition"
+	"sealift.dev/internal/condition"
 )
 
 const (
@@ -162,6 +162,6 @@ func (c Condition) validate() error {
 	if len(c.Message) > maxMessageBytes || !printable(c.Message) {
 		return fmt.Errorf("the message %.80q of a condition has more than %d bytes, or control characters", c.Message, maxMessageBytes)
 	}
-	_, err := condition.Compile(c.Expression)
+	_, err := condition.Compile(c.Expression, condition.Attestation())
 	return err
 }

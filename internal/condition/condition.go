@@ -1,12 +1,13 @@
-// Package condition evaluates the conditions of a trust policy: expressions in
-// CEL (https://cel.dev) over what an attestation says. They reach no network, no
-// clock and no file, and are bounded in size, time and memory.
+// Package condition evaluates what users write in CEL (https://cel.dev): conditions
+// of a trust policy over what an attestation says, and rules over a live object. They
+// reach no network, no clock and no file, and are bounded in size, time and memory.
 package condition
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/google/cel-go/cel"
@@ -37,23 +38,15 @@ var ErrLimit = errors.New("a limit was exceeded")
 // Program is a condition that compiles. It may be used at the same time by many.
 type Program struct {
 	expression string
+	scope      Scope
 	program    cel.Program
 }
 
-// Input is what a condition sees.
-type Input struct {
-	// Predicate is a JSON value as encoding/json decodes it; whole numbers are
-	// integers for the expression.
-	Predicate any
-	// Release and Signer hold strings and integers by the names that Compile knows.
-	Release, Signer map[string]any
-}
-
-// Compile checks that expression is CEL of type bool over predicate, release and
-// signer, and that it is within the limits. It knows the standard library, and of
-// the extensions charAt, indexOf, lastIndexOf, lowerAscii, upperAscii, split,
-// substring, trim and sets. Patterns for matches are literals.
-func Compile(expression string) (_ *Program, err error) {
+// Compile checks that expression is CEL of type bool over the variables of scope,
+// and that it is within the limits. It knows the standard library, and of the
+// extensions charAt, indexOf, lastIndexOf, lowerAscii, upperAscii, split, substring,
+// trim and sets. Patterns for matches are literals.
+func Compile(expression string, scope Scope) (_ *Program, err error) {
 	if len(expression) > MaxExpressionBytes {
 		return nil, fmt.Errorf("the condition %s has %d bytes, more than the limit of %d", quote(expression), len(expression), MaxExpressionBytes)
 	}
@@ -65,11 +58,11 @@ func Compile(expression string) (_ *Program, err error) {
 			err = fmt.Errorf("the condition %s: CEL gave up on it", quote(expression))
 		}
 	}()
-	return compile(expression)
+	return compile(expression, scope)
 }
 
-func compile(expression string) (*Program, error) {
-	env, err := environment()
+func compile(expression string, scope Scope) (*Program, error) {
+	env, err := environment(scope)
 	if err != nil {
 		return nil, fmt.Errorf("preparing CEL: %w", err)
 	}
@@ -80,7 +73,7 @@ func compile(expression string) (*Program, error) {
 	if kind := checked.OutputType(); !kind.IsExactType(cel.BoolType) && !kind.IsExactType(cel.DynType) {
 		return nil, fmt.Errorf("the condition %s is of type %s, not bool", quote(expression), kind)
 	}
-	if err := known(checked); err != nil {
+	if err := known(checked, scope); err != nil {
 		return nil, fmt.Errorf("the condition %s: %w", quote(expression), err)
 	}
 	if estimate, err := env.EstimateCost(checked, sizes{}); err != nil || estimate.Min > MaxCost {
@@ -95,14 +88,11 @@ func compile(expression string) (*Program, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the condition %s: %s", quote(expression), text.Line(err.Error(), shown))
 	}
-	return &Program{expression: expression, program: program}, nil
+	return &Program{expression: expression, scope: scope, program: program}, nil
 }
 
-func environment() (*cel.Env, error) {
-	return cel.NewEnv(
-		cel.Variable("predicate", cel.DynType),
-		cel.Variable("release", cel.MapType(cel.StringType, cel.DynType)),
-		cel.Variable("signer", cel.MapType(cel.StringType, cel.DynType)),
+func environment(scope Scope) (*cel.Env, error) {
+	return cel.NewEnv(slices.Concat(scope.declarations(), []cel.EnvOption{
 		ext.Strings(ext.StringsVersion(0)),
 		ext.Sets(),
 		cel.CrossTypeNumericComparisons(true),
@@ -116,13 +106,13 @@ func environment() (*cel.Env, error) {
 			cel.ValidateRegexLiterals(),
 			cel.ValidateComprehensionNestingLimit(maxNesting),
 		),
-	)
+	})...)
 }
 
 // Eval says whether the condition is true of the input. Its errors name the
 // expression; errors.Is ErrLimit where a bound was met.
 func (p *Program) Eval(ctx context.Context, in Input) (bool, error) {
-	vars, err := variables(in)
+	vars, err := p.scope.take(in)
 	if err != nil {
 		return false, fmt.Errorf("evaluating the condition %s: %w", quote(p.expression), err)
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"sealift.dev/verify/condition"
+	"sealift.dev/internal/condition"
 )
 
 // predicate is a SLSA provenance, cut short.
@@ -26,9 +26,9 @@ func input(t testing.TB, text string) condition.Input {
 		t.Fatal(err)
 	}
 	return condition.Input{
-		Predicate: value,
-		Release:   map[string]any{"repository": "registry.example.com/deploy/shop", "sequence": int64(7), "revision": "main@sha1:abc"},
-		Signer:    map[string]any{"authority": "ci", "issuer": "https://token.example.com", "subject": "robot@example.com"},
+		"predicate": value,
+		"release":   map[string]any{"repository": "registry.example.com/deploy/shop", "sequence": int64(7), "revision": "main@sha1:abc"},
+		"signer":    map[string]any{"authority": "ci", "issuer": "https://token.example.com", "subject": "robot@example.com"},
 	}
 }
 
@@ -61,7 +61,7 @@ func TestEval(t *testing.T) {
 		{`release.epoch == 1`, false, "no such key: epoch"},
 	}
 	for _, test := range tests {
-		program, err := condition.Compile(test.expression)
+		program, err := condition.Compile(test.expression, condition.Attestation())
 		if err != nil {
 			t.Errorf("%s: %v", test.expression, err)
 			continue
@@ -107,7 +107,7 @@ func TestCompileRefuses(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := condition.Compile(test.expression)
+			_, err := condition.Compile(test.expression, condition.Attestation())
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Fatalf("error %v, want one with %q", err, test.want)
 			}
@@ -139,7 +139,7 @@ func TestEvalIsBounded(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			program, err := condition.Compile(test.expression)
+			program, err := condition.Compile(test.expression, condition.Attestation())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -161,7 +161,7 @@ func TestSumsOfListsAreBounded(t *testing.T) {
 		"":                        `[predicate].map(x, ` + sum + `).all(x, x == x)`,
 		"costs more than 1000000": `[predicate].map(x, ` + sum + `).map(x, ` + sum + `).map(x, ` + sum + `).all(x, x == x)`,
 	} {
-		program, err := condition.Compile(expression)
+		program, err := condition.Compile(expression, condition.Attestation())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -177,7 +177,7 @@ func TestSumsOfListsAreBounded(t *testing.T) {
 }
 
 func TestEvalEndsWithItsContext(t *testing.T) {
-	program, err := condition.Compile(`predicate.all(a, predicate.all(b, a == b))`)
+	program, err := condition.Compile(`predicate.all(a, predicate.all(b, a == b))`, condition.Attestation())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,10 +200,33 @@ func FuzzCompile(f *testing.F) {
 	}
 	in := input(f, predicate)
 	f.Fuzz(func(t *testing.T, expression string) {
-		program, err := condition.Compile(expression)
+		program, err := condition.Compile(expression, condition.Attestation())
 		if err != nil {
 			return
 		}
 		_, _ = program.Eval(t.Context(), in)
 	})
+}
+
+// A live object as Kubernetes' unstructured holds it is a variable, too.
+func TestObjectScope(t *testing.T) {
+	in := condition.Input{"self": map[string]any{"spec": map[string]any{"size": int64(2)}, "status": map[string]any{"ready": 2.0, "phase": "Running"}}}
+	for expression, want := range map[string]bool{
+		`self.status.ready == self.spec.size`:                 true,
+		`self.status.phase in ["Failed"]`:                     false,
+		`has(self.status.conditions) && self.status.x == "y"`: false,
+	} {
+		program, err := condition.Compile(expression, condition.Object())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := program.Eval(t.Context(), in); got != want || err != nil {
+			t.Errorf("%s: %v, %v; want %v", expression, got, err, want)
+		}
+	}
+	for _, foreign := range []string{`predicate.x == 1`, `release.digest == ""`, `object.x == 1`} {
+		if _, err := condition.Compile(foreign, condition.Object()); err == nil {
+			t.Errorf("%s compiles over an object", foreign)
+		}
+	}
 }

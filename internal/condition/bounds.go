@@ -27,24 +27,16 @@ const (
 	wholeNumbers  = 1 << 53 // a float64 holds every integer up to it
 )
 
-// releaseFields and signerFields are what the variables of these names hold.
-func releaseFields() []string {
-	return []string{"repository", "digest", "source", "revision", "ref", "version", "sequence", "epoch"}
-}
-
-func signerFields() []string { return []string{"authority", "issuer", "subject"} }
-
 // withheld are functions whose result may be much larger than what they are
 // given: their cost is known too late.
 func withheld() []string { return []string{"replace"} }
 
 // known refuses what CEL would find out only when it evaluates: fields that
-// release and signer never have, and functions that are withheld.
-func known(checked *cel.Ast) error {
-	fields := map[string][]string{"release": releaseFields(), "signer": signerFields()}
+// variables never have, and functions that are withheld.
+func known(checked *cel.Ast, scope Scope) error {
 	var problem error
 	note := func(variable, field string) {
-		if allowed := fields[variable]; problem == nil && allowed != nil && !slices.Contains(allowed, field) {
+		if allowed := scope.fields[variable]; problem == nil && allowed != nil && !slices.Contains(allowed, field) {
 			problem = fmt.Errorf("%s has no field %q; hint: it has %s", variable, field, strings.Join(allowed, ", "))
 		}
 	}
@@ -186,27 +178,6 @@ func weigh(v ref.Val, left *int64) {
 			weigh(mapping.Get(element), left)
 		}
 	}
-}
-
-// variables bounds the input and turns it into CEL's values.
-func variables(in Input) (map[string]any, error) {
-	var b intake
-	vars := map[string]any{}
-	for name, value := range map[string]any{"predicate": in.Predicate, "release": orEmpty(in.Release), "signer": orEmpty(in.Signer)} {
-		taken, err := b.take(value, 0)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		vars[name] = taken
-	}
-	return vars, nil
-}
-
-func orEmpty(m map[string]any) map[string]any {
-	if m == nil {
-		return map[string]any{}
-	}
-	return m
 }
 
 // intake counts what the input holds.
