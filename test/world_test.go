@@ -48,6 +48,7 @@ type world struct {
 	ci        keys.Pair
 	stranger  keys.Pair
 	sealiftIn string // the binary
+	others    string // bystanders that nobody may touch
 }
 
 func newWorld(t *testing.T, cluster *stage.ControlPlane, registry *stage.Registry, git *stage.GitServer) *world {
