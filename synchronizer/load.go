@@ -34,6 +34,7 @@ func (s *Synchronizer) want(ctx context.Context, d Delivery, memo *memo, state S
 	if d.Unreachable != nil {
 		return nil, Watermark{}, at(Resolve, d.Unreachable)
 	}
+	s.step(d, Resolve)
 	ref, err := s.resolve(ctx, d, memo)
 	if err != nil {
 		return nil, Watermark{}, at(Resolve, err)
@@ -43,6 +44,7 @@ func (s *Synchronizer) want(ctx context.Context, d Delivery, memo *memo, state S
 		return nil, Watermark{}, err
 	}
 	memo.wanted = l
+	s.step(d, Accept)
 	repository := publishedAt(d, ref, l.release.Statement, state.Accepted)
 	highest, next := state.Accepted[repository], watermarkOf(repository, ref, l.release.Statement)
 	watermark, err := accept(highest, next, d.Source.Digest != "")
@@ -109,9 +111,11 @@ func (s *Synchronizer) load(ctx context.Context, d Delivery, ref artifact.Ref, b
 	if err != nil {
 		return nil, at(Verify, err)
 	}
+	s.step(d, Verify)
 	judging, cancel := context.WithTimeout(ctx, verifyTimeout)
 	defer cancel()
 	verified, err := s.verifier.Release(judging, registry, ref, under, verify.Claim{Namespace: d.Namespace})
+	s.verdict(err)
 	if holds && undecided(err) {
 		before.again = now.Add(jitter(againRetry))
 		return before, nil
@@ -124,7 +128,7 @@ func (s *Synchronizer) load(ctx context.Context, d Delivery, ref artifact.Ref, b
 		l.objects = before.objects
 		return l, nil
 	}
-	if l.objects, err = fetch(ctx, registry, verified, d.Environment); err != nil {
+	if l.objects, err = s.fetch(ctx, registry, verified, d); err != nil {
 		return nil, err
 	}
 	return l, nil
@@ -154,12 +158,14 @@ func again(verdicts []verify.Verdict, now time.Time) time.Time {
 func (l *loaded) holds(now time.Time) bool { return l.until.IsZero() || now.Before(l.until) }
 
 // fetch pulls and decodes what was verified.
-func fetch(ctx context.Context, registry *artifact.Registry, verified verify.Verified, environment string) ([]*unstructured.Unstructured, error) {
+func (s *Synchronizer) fetch(ctx context.Context, registry *artifact.Registry, verified verify.Verified, d Delivery) ([]*unstructured.Unstructured, error) {
+	s.step(d, Pull)
 	files, err := pull(ctx, registry, verified)
 	if err != nil {
 		return nil, at(Pull, err)
 	}
-	decoded, err := decode(files, environment)
+	s.step(d, Decode)
+	decoded, err := decode(files, d.Environment)
 	if err != nil {
 		return nil, at(Decode, fmt.Errorf("release %s: %w", verified.Ref(), err))
 	}

@@ -112,7 +112,7 @@ func (s *Synchronizer) registry(source Source) (*artifact.Registry, error) {
 	}
 	options := artifact.Options{
 		PlainHTTP:    source.Insecure,
-		Transport:    transport,
+		Transport:    s.tracing(transport),
 		TokenServers: s.options.TokenServers,
 		UserAgent:    s.options.UserAgent,
 	}

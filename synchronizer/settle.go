@@ -23,7 +23,9 @@ var (
 // settle brings the cluster to l and keeps it there: plan, preflight, apply,
 // wait, prune. A nil watermark stands for a release that was accepted before.
 func (s *Synchronizer) settle(ctx context.Context, d Delivery, l *loaded, watermark *Watermark, memo *memo, m Memory, out *Outcome) error {
+	s.step(d, Tailor)
 	target := s.target(d, l, m.State())
+	s.step(d, Plan)
 	plan, err := s.engine.Plan(ctx, target)
 	if err != nil {
 		return at(Plan, err)
@@ -32,24 +34,29 @@ func (s *Synchronizer) settle(ctx context.Context, d Delivery, l *loaded, waterm
 		out.Running, out.Kinds = &l.release, plan.Kinds()
 		return stuck.err
 	}
+	s.step(d, Preflight)
 	if err := s.engine.Preflight(ctx, plan); err != nil {
 		return at(Preflight, err)
 	}
 	out.NextCheck, out.Drifted = plan.NextCheck, drifted(plan)
+	s.step(d, Begin)
 	if err := begin(ctx, l, watermark, plan, m); err != nil {
 		return at(Begin, err)
 	}
 	out.Running, out.Kinds = &l.release, plan.Kinds()
+	s.step(d, Apply)
 	out.Report, err = s.engine.Apply(ctx, plan)
 	memo.stuck.release, memo.stuck.err = l.release.Ref, at(Apply, err)
 	if err != nil {
 		out.Quarantine = final(err) && goesBack(d, l, m.State())
 		return at(Apply, err)
 	}
+	s.step(d, Wait)
 	if err := s.wait(ctx, d, target, memo, out); err != nil || out.Health.Ready < out.Health.Total {
 		out.Quarantine = errors.Is(err, ErrUnhealthy) && goesBack(d, l, m.State())
 		return at(Wait, err)
 	}
+	s.step(d, Prune)
 	pruned, err := s.engine.Prune(ctx, plan)
 	out.Report.Pruned, out.Report.Kept = pruned.Pruned, pruned.Kept
 	if err != nil {
