@@ -36,7 +36,7 @@ func rules() []rule {
 		{imports: []string{"sealift.dev/synchronizer"}, by: []string{"synchronizer", "cmd", "test"}},
 		{imports: []string{"sealift.dev/cmd"}, by: []string{"cmd"}},
 		{imports: []string{"sealift.dev/test"}, by: []string{"test"}, tests: true},
-		{imports: []string{"sealift.dev/api"}, by: []string{"api", "synchronizer/controller", "test"}, tests: true,
+		{imports: []string{"sealift.dev/api"}, by: []string{"api", "synchronizer/controller", "synchronizer/console", "test"}, tests: true,
 			symbols: []string{"Config", "ConfigFile", "Publish", "Environment", "Helm", "ImagePath", "Automate", "Image", "Select"}},
 		{imports: []string{"sigs.k8s.io/controller-runtime"}, by: []string{"synchronizer/controller"}},
 		{imports: []string{"oras.land/oras-go"}, by: []string{"artifact"}, tests: true},

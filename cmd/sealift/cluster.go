@@ -44,6 +44,18 @@ func (c *clusterFlags) loader() clientcmd.ClientConfig {
 	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: c.context})
 }
 
+// contextNamespace is the flag, or what the kubeconfig's context says.
+func (c *clusterFlags) contextNamespace() (string, error) {
+	if c.namespace != "" {
+		return c.namespace, nil
+	}
+	namespace, _, err := c.loader().Namespace()
+	if err != nil {
+		return "", fmt.Errorf("finding the namespace: %w", err)
+	}
+	return namespace, nil
+}
+
 // ownNamespace is the flag, the pod's namespace, or sealift-system.
 func (c *clusterFlags) ownNamespace() string {
 	if c.namespace != "" {
