@@ -16,8 +16,8 @@ import (
 type Report struct {
 	Created, Updated []ObjectRef
 	Healed           []Healed
-	// Adopted objects existed before, under managers from before server-side apply.
-	Adopted []ObjectRef
+	// Adopted objects were deployed before by others; Updated holds them too.
+	Adopted []Adopted
 	// Takeovers are the fields taken from other managers.
 	Takeovers map[ObjectRef][]Takeover
 	// Pruned objects were deleted; Kept ones were spared, see the plan's reasons.
@@ -27,6 +27,12 @@ type Report struct {
 	// Awaits says what a later wave or a hook waits for; empty when all of the plan
 	// was applied. News of it arrives through changed, and another pass goes on.
 	Awaits string
+}
+
+// Adopted is an object that was taken over with the fields of its earlier deployers.
+type Adopted struct {
+	Ref      ObjectRef
+	Managers []string
 }
 
 // Healed is one corrected drift.
@@ -114,7 +120,7 @@ func (e *Engine) applyStage(ctx context.Context, client metadata.Interface, p *P
 // applyStep writes one object; it returns the drift that the write ended.
 func (e *Engine) applyStep(ctx context.Context, client metadata.Interface, owner Owner, s *Step) (*Healed, error) {
 	e.tracker.begin(s.Ref, owner)
-	if s.adopt {
+	if s.Action == Adopt {
 		if err := adopt(ctx, client, s); err != nil {
 			e.tracker.abandon(s.Ref)
 			return nil, err
@@ -147,11 +153,11 @@ func (r *Report) add(s *Step, healed *Healed) {
 		r.Created = append(r.Created, s.Ref)
 	case Update:
 		r.Updated = append(r.Updated, s.Ref)
+	case Adopt:
+		r.Updated = append(r.Updated, s.Ref)
+		r.Adopted = append(r.Adopted, Adopted{Ref: s.Ref, Managers: s.adopted})
 	case Heal:
 		r.Healed = append(r.Healed, *healed)
-	}
-	if s.adopt {
-		r.Adopted = append(r.Adopted, s.Ref)
 	}
 	if len(s.Takeovers) > 0 {
 		if r.Takeovers == nil {
@@ -162,8 +168,9 @@ func (r *Report) add(s *Step, healed *Healed) {
 }
 
 func (r *Report) sort() {
-	for _, list := range [][]ObjectRef{r.Created, r.Updated, r.Adopted} {
+	for _, list := range [][]ObjectRef{r.Created, r.Updated} {
 		slices.SortFunc(list, compareRefs)
 	}
+	slices.SortFunc(r.Adopted, func(a, b Adopted) int { return compareRefs(a.Ref, b.Ref) })
 	slices.SortFunc(r.Healed, func(a, b Healed) int { return compareRefs(a.Ref, b.Ref) })
 }

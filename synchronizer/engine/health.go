@@ -47,6 +47,7 @@ func (e *Engine) Health(ctx context.Context, t Target) (Health, error) {
 		return Health{}, err
 	}
 	records := e.tracker.records(t.Owner, refsOf(items))
+	items = slices.DeleteFunc(items, func(it item) bool { return absent(it, records[it.ref]) })
 	verdicts := make([]verdict, len(items))
 	steps := make([]*Step, len(items))
 	at := make(map[ObjectRef]int, len(items))
@@ -86,7 +87,7 @@ func summary(items []item, verdicts []verdict) Health {
 func (e *Engine) diagnose(ctx context.Context, t Target, it item, r record) (verdict, error) {
 	current := verdict{status: string(status.CurrentStatus)}
 	switch {
-	case spentJob(t, it, r):
+	case spentJob(t, it, r), leftAlone(it, r):
 		return current, nil
 	case r.rv == 0:
 		return verdict{status: string(status.NotFoundStatus), message: "not there, or without its ownership label"}, nil

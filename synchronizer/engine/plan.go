@@ -34,6 +34,14 @@ const (
 	// Contested reports drift whose healing pauses until Until, because someone
 	// undoes it again and again.
 	Contested Action = "Contested"
+	// Adopt writes an object whose fields other deployers hold, and takes them
+	// over; Preflight finds it.
+	Adopt Action = "Adopt"
+	// Recreate deletes an object that cannot be changed as wanted, and creates it
+	// again; Preflight finds it.
+	Recreate Action = "Recreate"
+	// Skip leaves a wanted object alone, because an annotation says so.
+	Skip Action = "Skip"
 )
 
 // Step is one object in a plan.
@@ -56,7 +64,12 @@ type Step struct {
 	wanted   digest
 	uid      types.UID
 	deleting bool
-	adopt    bool
+	asks     directives
+	// adopted are the deployers whose fields an Adopt takes over.
+	adopted []string
+	// left steps are Skips that the API server had to be asked for; unchecked ones
+	// could not be dry-run.
+	left, unchecked bool
 	// lenient steps turn into Drifted when others hold their fields.
 	lenient bool
 }
@@ -124,7 +137,11 @@ func (p *Plan) Count(actions ...Action) int {
 }
 
 func (s *Step) writes() bool {
-	return s.Action == Create || s.Action == Update || s.Action == Heal
+	switch s.Action {
+	case Create, Update, Heal, Adopt, Recreate:
+		return true
+	}
+	return false
 }
 
 // draft decides for every wanted and every owned object; it changes nothing.
@@ -156,13 +173,18 @@ func newStep(it item, t Target) (*Step, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Step{Ref: it.ref, resource: it.resource, body: content, wanted: sha256.Sum256(content)}
+	s := &Step{Ref: it.ref, resource: it.resource, body: content, wanted: sha256.Sum256(content), asks: it.asks}
 	s.stage, s.rank = place(it.ref.GroupKind(), it.resource.definition != "")
 	return s, nil
 }
 
 // decide chooses the action for a wanted object.
 func (s *Step) decide(t Target, it item, r record, known bool, now time.Time) error {
+	s.asks = s.asks.with(r.asks)
+	if s.Reason = s.passes(t, r); s.Reason != "" {
+		s.Action = Skip
+		return nil
+	}
 	if known && r.owned && r.owner != t.Owner {
 		return fmt.Errorf("%s %w: %s, not %s; hint: remove it from one of the two releases, or, when that Delivery is gone, take its label off: %s",
 			s.Ref, ErrOwnedByAnother, r.owner, t.Owner, s.unlabel())
@@ -197,6 +219,20 @@ func (s *Step) decide(t Target, it item, r record, known bool, now time.Time) er
 		s.Action, s.Drift, s.Reason = Heal, drift, drift.String()
 	}
 	return nil
+}
+
+// passes says why a wanted object is left alone; empty when it is not.
+func (s *Step) passes(t Target, r record) string {
+	there := r.rv > 0 && r.owned && r.owner == t.Owner || r.passed != nil && *r.passed == s.wanted
+	switch {
+	case s.asks.untouched() != "":
+		return s.asks.untouched()
+	case s.asks.mode == ifNotPresent && there:
+		return s.asks.modeBy + ", and it is there"
+	case r.passed != nil && *r.passed == s.wanted:
+		return "its annotations say so"
+	}
+	return ""
 }
 
 // unlabel is the command that ends an owner's claim.
@@ -267,20 +303,4 @@ func protected(gk schema.GroupKind) bool {
 // it only moves deletions before those of definitions and workloads.
 func isCustom(group string) bool {
 	return strings.Contains(group, ".") && !strings.HasSuffix(group, ".k8s.io")
-}
-
-// keepReason finds the annotation that forbids pruning, ours or a peer's.
-func keepReason(annotations map[string]string) string {
-	for _, key := range []string{"sealift.dev/prune", "kustomize.toolkit.fluxcd.io/prune"} {
-		if strings.EqualFold(strings.TrimSpace(annotations[key]), "disabled") {
-			return key + ": disabled"
-		}
-	}
-	const argo = "argocd.argoproj.io/sync-options"
-	for option := range strings.SplitSeq(annotations[argo], ",") {
-		if strings.EqualFold(strings.TrimSpace(option), "Prune=false") {
-			return argo + ": Prune=false"
-		}
-	}
-	return ""
 }

@@ -240,7 +240,7 @@ func TestKeepReason(t *testing.T) {
 		{"argocd.argoproj.io/sync-options", "Prune=true", false},
 		{"example.com/prune", "disabled", false},
 	} {
-		if got := keepReason(map[string]string{test.key: test.value}); (got != "") != test.keeps {
+		if got := readDirectives(map[string]string{test.key: test.value}).keep; (got != "") != test.keeps {
 			t.Errorf("%s=%s gives %q", test.key, test.value, got)
 		}
 	}

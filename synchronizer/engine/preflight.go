@@ -10,7 +10,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/metadata"
 )
 
@@ -18,8 +17,9 @@ import (
 const maxTakeovers = 20
 
 // Preflight has the API server judge every Create and Update of the plan
-// without doing it. It records takeovers in the steps, and in p.Unchecked what
-// cannot be judged yet. The error is a *Failures that names what was refused.
+// without doing it. It turns them into Adopt, Recreate or Skip where that shows,
+// records takeovers in the steps, and in p.Unchecked what cannot be judged yet. The
+// error is a *Failures that names what was refused.
 func (e *Engine) Preflight(ctx context.Context, p *Plan) error {
 	client, err := e.writer(p.user)
 	if err != nil {
@@ -31,23 +31,25 @@ func (e *Engine) Preflight(ctx context.Context, p *Plan) error {
 		switch {
 		case s.Action != Create && s.Action != Update:
 		case s.resource.definition != "":
-			p.Unchecked = append(p.Unchecked, s.Ref)
+			s.unchecked = true
 		default:
 			steps = append(steps, s)
 		}
 	}
-	unchecked := make([]bool, len(p.Steps))
 	errs := each(ctx, steps, func(s *Step) error {
 		err := rehearse(ctx, client, s)
 		if err != nil && p.supplies(s, err) {
-			unchecked[slices.Index(p.Steps, s)] = true
+			s.unchecked = true
 			return nil
 		}
 		return err
 	})
-	for i, s := range p.Steps {
-		if unchecked[i] {
+	for _, s := range p.Steps {
+		if s.unchecked {
 			p.Unchecked = append(p.Unchecked, s.Ref)
+		}
+		if s.Action == Skip && s.left {
+			e.tracker.pass(p.Owner, s)
 		}
 		if s.lenient && len(s.Takeovers) > 0 {
 			s.report(e.tracker.now())
@@ -58,16 +60,59 @@ func (e *Engine) Preflight(ctx context.Context, p *Plan) error {
 
 // rehearse dry-runs one step: without force first, so that conflicts show.
 func rehearse(ctx context.Context, client metadata.Interface, s *Step) error {
+	if s.asks.mode == ifNotPresent && s.Action == Create {
+		if live, err := look(ctx, client, s); err == nil && live != nil {
+			s.leave(s.asks.modeBy + ", and it is there")
+			return nil
+		}
+	}
 	answer, err := patch(ctx, client, s, true, false)
-	if taken := conflicts(err); len(taken) > 0 {
-		s.Takeovers = taken[:min(len(taken), maxTakeovers)]
+	taken := conflicts(err)
+	if len(taken) > 0 {
 		answer, err = patch(ctx, client, s, true, true)
 	}
 	if err != nil {
 		return err
 	}
-	s.adopt = slices.ContainsFunc(answer.ManagedFields, legacy)
+	s.weigh(answer, taken)
 	return nil
+}
+
+// look reads an object's metadata; nil when it is not there.
+func look(ctx context.Context, client metadata.Interface, s *Step) (*metav1.PartialObjectMetadata, error) {
+	var live *metav1.PartialObjectMetadata
+	err := persist(ctx, func(ctx context.Context) error {
+		var err error
+		live, err = client.Resource(s.resource.gvr).Namespace(s.Ref.Namespace).Get(ctx, s.Ref.Name, metav1.GetOptions{})
+		return err
+	})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	return live, err
+}
+
+// leave turns a write into a Skip of what turned out to be somebody else's matter.
+func (s *Step) leave(why string) { s.Action, s.Reason, s.left = Skip, why, true }
+
+// weigh decides from a dry run's answer what writing s means to others.
+func (s *Step) weigh(answer *metav1.PartialObjectMetadata, taken []Takeover) {
+	live := liveDirectives(answer, ownEntry(answer))
+	s.asks = s.asks.with(&live)
+	if why := s.asks.untouched(); why != "" {
+		s.leave(why)
+		return
+	}
+	s.Takeovers = taken[:min(len(taken), maxTakeovers)]
+	if s.asks.mode == merge || s.lenient && len(taken) > 0 {
+		return
+	}
+	s.adopted = deployers(answer.ManagedFields)
+	if len(s.adopted) == 0 {
+		return
+	}
+	s.Action, s.Reason = Adopt, "deployed before by "+strings.Join(s.adopted, ", ")
+	s.Takeovers = slices.DeleteFunc(s.Takeovers, func(t Takeover) bool { return slices.Contains(s.adopted, t.Manager) })
 }
 
 // report turns a write that would take fields from others into a report of them.
@@ -125,14 +170,4 @@ func managerIn(message string) string {
 		return ""
 	}
 	return name
-}
-
-// legacy entries are those of managers from before server-side apply. Their
-// fields become ours on adoption; or what a release drops would stay for ever.
-func legacy(m metav1.ManagedFieldsEntry) bool {
-	return m.Operation == metav1.ManagedFieldsOperationUpdate && m.Subresource == "" && legacyManagers().Has(m.Manager)
-}
-
-func legacyManagers() sets.Set[string] {
-	return sets.New("kubectl", "kubectl-client-side-apply", "before-first-apply", "helm")
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -28,6 +29,7 @@ type item struct {
 	ref      ObjectRef
 	resource resource
 	object   *unstructured.Unstructured
+	asks     directives
 }
 
 // kinds answers from cached discovery.
@@ -60,12 +62,18 @@ type definition struct {
 func (k *kinds) lookup(objects []*unstructured.Unstructured) *lookup {
 	l := &lookup{kinds: k, definitions: map[schema.GroupKind]definition{}}
 	for _, o := range objects {
-		if isDefinition(o.GroupVersionKind().GroupKind()) {
+		if isDefinition(o.GroupVersionKind().GroupKind()) && applies(o) {
 			gk, d := readDefinition(o)
 			l.definitions[gk] = d
 		}
 	}
 	return l
+}
+
+// applies says that an object is sent to the cluster.
+func applies(o *unstructured.Unstructured) bool {
+	asks := readDirectives(o.GetAnnotations())
+	return asks.local == "" && asks.untouched() == ""
 }
 
 func isDefinition(gk schema.GroupKind) bool {
@@ -170,10 +178,18 @@ func (l *lookup) resolve(ctx context.Context, t Target) ([]item, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
+		asks := readDirectives(o.GetAnnotations())
+		if asks.local != "" {
+			continue
+		}
 		it, err := l.item(o, t.Namespace)
+		if errors.Is(err, ErrUnknownKind) && asks.untouched() != "" {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
+		it.asks = asks
 		if _, twice := seen[it.ref]; twice {
 			return nil, fmt.Errorf("%s is there twice: %w", it.ref, ErrInvalidTarget)
 		}

@@ -20,6 +20,8 @@ type tracker struct {
 	mu      sync.Mutex
 	objects map[ObjectRef]*record
 	owners  map[Owner]map[ObjectRef]*record
+	// passed are objects that were left to somebody else; nothing watches them.
+	passed map[ObjectRef]passing
 }
 
 // record is one object. rv is zero while the object is not known to be there;
@@ -30,8 +32,11 @@ type record struct {
 	owned    bool // our apply entry holds the ownership label
 	uid      types.UID
 	rv       uint64
-	keep     string // why it is not to be pruned: an annotation, a missing right
+	keep     string      // why it is not to be pruned: an annotation, a missing right
+	asks     *directives // nil when its annotations ask for nothing
 	deleting bool
+	// passed is what was wanted when the object was left to somebody else.
+	passed *digest
 
 	applied *applied
 	lost    *Drift // deleted or unlabelled after applied
@@ -64,6 +69,7 @@ func newTracker(changed func(Owner)) *tracker {
 		now:     time.Now,
 		objects: map[ObjectRef]*record{},
 		owners:  map[Owner]map[ObjectRef]*record{},
+		passed:  map[ObjectRef]passing{},
 	}
 }
 
@@ -102,7 +108,11 @@ func (t *tracker) take(ref ObjectRef, m *metav1.PartialObjectMetadata, tell noti
 	if r.owner != "" && r.rv > 0 && r.owner != Owner(m.Labels[OwnerLabel]) {
 		tell[r.owner] = struct{}{}
 	}
+	asked := r.asks
 	t.describe(r, m, rv, owned)
+	if asks(asked) != asks(r.asks) {
+		tell[r.owner] = struct{}{}
+	}
 	if !owned && r.applied == nil {
 		tell[r.owner] = struct{}{}
 		t.drop(r)
@@ -115,7 +125,10 @@ func (t *tracker) take(ref ObjectRef, m *metav1.PartialObjectMetadata, tell noti
 func (t *tracker) describe(r *record, m *metav1.PartialObjectMetadata, rv uint64, owned bool) {
 	t.setOwner(r, Owner(m.Labels[OwnerLabel]))
 	r.uid, r.rv, r.owned = m.UID, rv, owned
-	r.keep = keepReason(m.Annotations)
+	r.keep, r.asks = "", nil
+	if asks := liveDirectives(m, ownEntry(m)); asks != (directives{}) {
+		r.keep, r.asks = asks.keep, &asks
+	}
 	r.deleting = m.DeletionTimestamp != nil
 }
 
@@ -292,6 +305,7 @@ func (t *tracker) dropKind(gk schema.GroupKind) {
 func (t *tracker) dropOwner(owner Owner) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	maps.DeleteFunc(t.passed, func(_ ObjectRef, p passing) bool { return p.owner == owner })
 	for _, r := range maps.Clone(t.owners[owner]) {
 		r.applied, r.drift, r.lost = nil, nil, nil
 		if r.rv == 0 {
@@ -338,6 +352,7 @@ func (t *tracker) records(owner Owner, refs []ObjectRef) map[ObjectRef]record {
 	for ref, r := range t.owners[owner] {
 		out[ref] = *r
 	}
+	t.addPassed(owner, refs, out)
 	return out
 }
 
