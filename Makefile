@@ -31,8 +31,8 @@ fuzz: ## every fuzz target in turn, for FUZZTIME (5m) each; FUZZ=Policy only tho
 	done
 
 .PHONY: bench
-bench: ## what publishing and verifying cost on this machine; BENCH="-runs 9 -o json" for other flags
-	@go run ./test/bench $(BENCH)
+bench: ## what everything costs on this machine, also as bench.json; BENCH=full has 1,000 releases, BENCH="-only publish" and the like less
+	@go run ./test/bench -json bench.json $(if $(filter full,$(BENCH)),-full,$(BENCH))
 
 .PHONY: lint
 lint: ## formatting and vet

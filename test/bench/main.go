@@ -1,8 +1,8 @@
 // Command bench measures what Sealift costs on this machine: publishing a commit of many manifests
-// beside the bare upload of the same bytes and cosign's signature, and verifying. It asserts
-// nothing; figures are medians of several runs.
+// beside the bare upload of the same bytes and cosign's signature; verifying; and keeping fleets of
+// releases in a cluster, beside a bare loop that sends the same objects. It asserts nothing.
 //
-//	bench [-runs 5] [-manifests 1000] [-o json]
+//	bench [-only publish,verify,fleet] [-runs 5] [-manifests 1000] [-apps 100,500] [-full] [-json FILE] [-o json]
 package main
 
 import (
@@ -13,15 +13,24 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
+	"strconv"
+	"strings"
 	"syscall"
+	"time"
 
+	"sealift.dev/test/bench/fleet"
 	"sealift.dev/test/parts"
 	"sealift.dev/test/stage"
 )
 
 type options struct {
+	only      string
 	runs      int
 	manifests int
+	apps      string
+	full      bool
+	file      string
 	output    string
 }
 
@@ -45,27 +54,42 @@ func command(ctx context.Context) error {
 		}
 	}
 	var o options
-	flag.IntVar(&o.runs, "runs", 5, "how often each thing is measured")
+	flag.StringVar(&o.only, "only", "publish,verify,fleet", "what is measured")
+	flag.IntVar(&o.runs, "runs", 5, "how often publishing and verifying are measured; the median counts")
 	flag.IntVar(&o.manifests, "manifests", 1000, "how many manifests of 2 KB the commit has")
+	flag.StringVar(&o.apps, "apps", "100,500", "sizes of the fleets")
+	flag.BoolVar(&o.full, "full", false, "also a fleet of 1,000")
+	flag.StringVar(&o.file, "json", "", "write the figures to this file as well")
 	flag.StringVar(&o.output, "o", "", "output format: json")
 	flag.Parse()
 	if flag.NArg() > 0 || o.runs < 1 || o.manifests < 1 || o.output != "" && o.output != "json" {
-		return errors.New("usage: bench [-runs N] [-manifests N] [-o json]")
+		return errors.New("usage: bench [-only WHAT,...] [-runs N] [-manifests N] [-apps N,...] [-full] [-json FILE] [-o json]")
 	}
 	r, err := measureAll(ctx, o)
 	if err != nil {
 		return err
 	}
+	encoded, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	encoded = append(encoded, '\n')
+	if o.file != "" {
+		if err := os.WriteFile(o.file, encoded, 0o644); err != nil {
+			return err
+		}
+	}
 	if o.output == "json" {
-		encoder := json.NewEncoder(os.Stdout)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(r)
+		_, err := os.Stdout.Write(encoded)
+		return err
 	}
 	return r.print(os.Stdout)
 }
 
+func (o options) measures(what string) bool { return slices.Contains(strings.Split(o.only, ","), what) }
+
 func measureAll(ctx context.Context, o options) (*report, error) {
-	bin, err := parts.Ensure(ctx, os.Stderr, append(stage.SigstoreParts(), "cosign3")...)
+	bin, err := parts.Ensure(ctx, os.Stderr, slices.Concat(stage.SigstoreParts(), stage.ControlPlaneParts(), []string{"cosign3"})...)
 	if err != nil {
 		return nil, err
 	}
@@ -80,11 +104,48 @@ func measureAll(ctx context.Context, o options) (*report, error) {
 	}
 	defer w.close()
 	r := &report{Machine: thisMachine(), Runs: o.runs}
-	if r.Publish, err = w.measurePublish(ctx, o.runs); err != nil {
-		return nil, fmt.Errorf("measuring publishing: %w", err)
+	if o.measures("publish") {
+		if r.Publish, err = w.measurePublish(ctx, o.runs); err != nil {
+			return nil, fmt.Errorf("measuring publishing: %w", err)
+		}
 	}
-	if r.Verify, err = w.measureVerify(ctx, o.runs); err != nil {
-		return nil, fmt.Errorf("measuring verification: %w", err)
+	if o.measures("verify") {
+		if r.Verify, err = w.measureVerify(ctx, o.runs); err != nil {
+			return nil, fmt.Errorf("measuring verification: %w", err)
+		}
+	}
+	if o.measures("fleet") {
+		if r.Fleet, err = w.measureFleets(ctx, o); err != nil {
+			return nil, fmt.Errorf("measuring fleets: %w", err)
+		}
 	}
 	return r, nil
+}
+
+// measureFleets leaves the workshop's own registry and Sigstore instance alone.
+func (w *workshop) measureFleets(ctx context.Context, o options) (*fleet.Report, error) {
+	sizes := o.apps
+	if o.full {
+		sizes += ",1000"
+	}
+	var apps []int
+	for size := range strings.SplitSeq(sizes, ",") {
+		n, err := strconv.Atoi(size)
+		if err != nil || n < 1 || n > 5000 {
+			return nil, fmt.Errorf("a fleet has 1 to 5000 releases, not %q", size)
+		}
+		apps = append(apps, n)
+	}
+	hopeful := apps[len(apps)-1]
+	if slices.Contains(apps, 500) {
+		hopeful = 500
+	}
+	dir, err := os.MkdirTemp(w.dir, "fleet-")
+	if err != nil {
+		return nil, err
+	}
+	return fleet.Measure(ctx, fleet.Options{
+		Sealift: w.sealift, Bin: w.bin, Dir: dir, Apps: apps, Large: 5000, Hopeful: hopeful, Hopeless: max(1, hopeful/20),
+		Idle: time.Minute, Drifts: 100, Out: os.Stderr,
+	})
 }

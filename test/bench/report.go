@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"strings"
 	"text/tabwriter"
+
+	"sealift.dev/test/bench/fleet"
 )
 
 type report struct {
@@ -15,6 +17,7 @@ type report struct {
 	Runs    int            `json:"runs"`
 	Publish publishing     `json:"publish"`
 	Verify  []verification `json:"verify"`
+	Fleet   *fleet.Report  `json:"fleet,omitempty"`
 }
 
 // machine is what the figures are of.
@@ -49,12 +52,26 @@ func valueIn(path, name string) string {
 	return ""
 }
 
-// print writes tables for people.
+// print writes tables for people, of what was measured.
 func (r *report) print(out io.Writer) error {
+	m := r.Machine
+	fmt.Fprintf(out, "%s, %d CPUs (%s), %s of memory, %s\n\n", m.System, m.CPUs, m.Processor, m.Memory, m.Go)
+	if err := r.printPublish(out); err != nil {
+		return err
+	}
+	if err := r.printVerify(out); err != nil || r.Fleet == nil {
+		return err
+	}
+	return r.Fleet.Print(out)
+}
+
+func (r *report) printPublish(out io.Writer) error {
+	p := r.Publish
+	if p.Manifests == 0 {
+		return nil
+	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	m, p := r.Machine, r.Publish
-	fmt.Fprintf(out, "%s, %d CPUs (%s), %s of memory, %s; medians of %d runs\n\n", m.System, m.CPUs, m.Processor, m.Memory, m.Go, r.Runs)
-	fmt.Fprintf(out, "publishing %d manifests, %d bytes of YAML, as a release of %d bytes\n", p.Manifests, p.YAMLBytes, p.Release)
+	fmt.Fprintf(out, "publishing %d manifests, %d bytes of YAML, as a release of %d bytes; medians of %d runs\n", p.Manifests, p.YAMLBytes, p.Release, r.Runs)
 	fmt.Fprintln(w, "\tseconds\tCPU seconds\tpeak memory, MiB\tbytes over the wire\t")
 	for _, row := range []struct {
 		name string
@@ -65,10 +82,19 @@ func (r *report) print(out io.Writer) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "sealift takes %.1f times the bare upload, %.2f times the upload and cosign together\n\n", p.Ratio, p.RatioSigned)
+	_, err := fmt.Fprintf(out, "sealift takes %.1f times the bare upload, %.2f times the upload and cosign together\n\n", p.Ratio, p.RatioSigned)
+	return err
+}
+
+func (r *report) printVerify(out io.Writer) error {
+	if len(r.Verify) == 0 {
+		return nil
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "verdicts per second, one after the other\tcold\tcached\t")
 	for _, v := range r.Verify {
 		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t\n", v.Signature, v.Cold, v.Cached)
 	}
+	fmt.Fprintln(w)
 	return w.Flush()
 }

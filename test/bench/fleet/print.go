@@ -1,0 +1,62 @@
+package fleet
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+)
+
+// Print writes tables for people.
+func (r *Report) Print(out io.Writer) error {
+	for _, f := range append(slices.Clone(r.Fleets), r.Large) {
+		what := fmt.Sprintf("%d releases of %d objects", f.Apps, f.Objects/f.Apps)
+		if f.Apps == 1 {
+			what = fmt.Sprintf("one release of %d objects", f.Objects)
+		}
+		rows := []row{
+			{"install", f.Install}, {"upgrade, one object of each changed", f.Upgrade}, {"one idle minute", f.Idle},
+			{fmt.Sprintf("%d drifts healed", f.Drift.Count), f.Drift.Cost}, {"restart", f.Restart},
+		}
+		if err := table(out, what, rows); err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "drift healed after %.0f ms (half of them), %.0f ms (99 of 100), %.0f ms (the slowest)\n\n", f.Drift.P50, f.Drift.P99, f.Drift.Worst)
+	}
+	h := r.Hopeless
+	return table(out, fmt.Sprintf("%d releases of which %d never become healthy; the limit is the same fleet in good health", h.Apps, h.Hopeless),
+		[]row{{"install of the others", h.Install}, {"upgrade of the others", h.Upgrade}})
+}
+
+type row struct {
+	name string
+	Cost
+}
+
+func table(out io.Writer, title string, rows []row) error {
+	fmt.Fprintln(out, title)
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "\tseconds\tlimit\tratio\tregistry requests\tCPU seconds\tpeak, MiB\tsteady, MiB\t  API requests")
+	for _, r := range rows {
+		limit, ratio := "", ""
+		if r.Limit > 0 {
+			limit, ratio = fmt.Sprintf("%.2f", r.Limit), fmt.Sprintf("%.2f", r.Ratio)
+		}
+		fmt.Fprintf(w, "%s\t%.2f\t%s\t%s\t%d\t%.2f\t%.0f\t%.0f\t  %s\n", r.name, r.Seconds, limit, ratio, r.Registry, r.CPU,
+			float64(r.PeakBytes)/(1<<20), float64(r.SteadyBytes)/(1<<20), verbs(r.API))
+	}
+	return w.Flush()
+}
+
+func verbs(counted map[string]int) string {
+	var parts []string
+	for _, verb := range slices.Sorted(maps.Keys(counted)) {
+		parts = append(parts, fmt.Sprintf("%d %s", counted[verb], verb))
+	}
+	if len(parts) == 0 {
+		return "none"
+	}
+	return strings.Join(parts, ", ")
+}
