@@ -56,12 +56,13 @@ func (s *site) heal(ctx context.Context, o *unstructured.Unstructured, value str
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	at := s.client.Resource(resources(o.GetKind())).Namespace(namespace)
-	live, err := at.Get(ctx, o.GetName(), metav1.GetOptions{})
+	one := fields.OneTermEqualSelector("metadata.name", o.GetName()).String()
+	// The list's version is new, also where the object was not written for long.
+	list, err := at.List(ctx, metav1.ListOptions{FieldSelector: one})
 	if err != nil {
 		return 0, err
 	}
-	w, err := at.Watch(ctx, metav1.ListOptions{ResourceVersion: live.GetResourceVersion(),
-		FieldSelector: fields.OneTermEqualSelector("metadata.name", o.GetName()).String()})
+	w, err := at.Watch(ctx, metav1.ListOptions{ResourceVersion: list.GetResourceVersion(), FieldSelector: one})
 	if err != nil {
 		return 0, err
 	}
