@@ -23,6 +23,9 @@ var (
 // settle brings the cluster to l and keeps it there: plan, preflight, apply,
 // wait, prune. A nil watermark stands for a release that was accepted before.
 func (s *Synchronizer) settle(ctx context.Context, d Delivery, l *loaded, watermark *Watermark, memo *memo, m Memory, out *Outcome) error {
+	if fresh := l.release.Ref != m.State().Applied && l.release.Ref.Digest != m.State().Attempted; fresh && d.Blocked != nil {
+		return at(Depend, d.Blocked)
+	}
 	s.step(d, Tailor)
 	target := s.target(d, l, m.State())
 	s.step(d, Plan)

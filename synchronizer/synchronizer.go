@@ -185,7 +185,7 @@ func (s *Synchronizer) deliverWanted(ctx context.Context, d Delivery, memo *memo
 	if err == nil {
 		err = s.settle(ctx, d, wanted, &watermark, memo, m, out)
 	}
-	if !keepsWanted(err) {
+	if !keepsWanted(err) && !waits(err) {
 		err = unlessNew(before.err, err)
 		memo.refused = refusal{wanted: wanted, err: err}
 	}
@@ -223,7 +223,7 @@ func (s *Synchronizer) memo(d Delivery) *memo {
 // or when a deadline comes first.
 func finish(d Delivery, memo *memo, out Outcome, err error) Outcome {
 	next := time.Until(memo.resolved.next)
-	if err == nil {
+	if err == nil || waits(err) {
 		memo.failures, memo.retry = 0, time.Time{}
 	} else if !time.Now().Before(memo.retry) {
 		memo.failures++
@@ -233,7 +233,7 @@ func finish(d Delivery, memo *memo, out Outcome, err error) Outcome {
 		}
 		memo.retry = time.Now().Add(wait)
 	}
-	if err != nil {
+	if !memo.retry.IsZero() {
 		next = time.Until(memo.retry)
 	}
 	if !out.Deadline.IsZero() {
@@ -267,10 +267,26 @@ func backoff(failures int) time.Duration {
 	return min(lastRetry, firstRetry<<min(failures-1, 10))
 }
 
+// stepOf is the step that err is of; empty: none.
+func stepOf(err error) Step {
+	var step *Error
+	if !errors.As(err, &step) {
+		return ""
+	}
+	return step.Step
+}
+
+// waits says that a pass was kept from the wanted release by other Deliveries only.
+// They bring the next pass; there is nothing to try before.
+func waits(err error) bool {
+	var keep *keepError
+	return stepOf(err) == Depend && !errors.As(err, &keep)
+}
+
 // atRegistry says that err is of a step that asks the registry.
 func atRegistry(err error) bool {
-	var step *Error
-	return errors.As(err, &step) && (step.Step == Resolve || step.Step == Verify || step.Step == Pull)
+	step := stepOf(err)
+	return step == Resolve || step == Verify || step == Pull
 }
 
 // rest is the pause after what took from begun to now: a Delivery whose registry is

@@ -30,11 +30,15 @@ const (
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Namespaced,categories=sealift
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.dependsOn) || self.spec.dependsOn.all(d, d.name != self.metadata.name)",message="spec.dependsOn names the Delivery itself"
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
-// +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.status.applied.version`
 // +kubebuilder:printcolumn:name="Revision",type=string,JSONPath=`.status.applied.revision`
+// +kubebuilder:printcolumn:name="Objects",type=string,JSONPath=`.status.objects.summary`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Version",type=string,priority=1,JSONPath=`.status.applied.version`
+// +kubebuilder:printcolumn:name="Digest",type=string,priority=1,JSONPath=`.status.applied.digest`
+// +kubebuilder:printcolumn:name="Signed by",type=string,priority=1,JSONPath=`.status.applied.signedBy`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 type Delivery struct {
 	metav1.TypeMeta   `json:",inline"`
@@ -505,4 +509,7 @@ type Kind struct {
 type ObjectCount struct {
 	Total int `json:"total"`
 	Ready int `json:"ready"`
+	// Summary is READY/TOTAL.
+	// +optional
+	Summary string `json:"summary,omitempty"`
 }

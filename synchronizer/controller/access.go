@@ -32,8 +32,8 @@ func (r *reconciler) identify(ctx context.Context, d *v1alpha1.Delivery, source 
 	}
 	key := client.ObjectKeyFromObject(d)
 	kept, found := r.accesses.Load(key)
-	requested := d.Annotations[v1alpha1.RequestedAtAnnotation] != d.Status.LastHandledReconcileAt
-	if !found || requested || kept.(access).uid != d.UID || kept.(access).generation != d.Generation {
+	again := requested(d) != d.Status.LastHandledReconcileAt
+	if !found || again || kept.(access).uid != d.UID || kept.(access).generation != d.Generation {
 		read, err := r.readAccess(ctx, d)
 		if err != nil {
 			return err

@@ -84,7 +84,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := manager.Add(leaderOnly(serve)); err != nil {
 		return fmt.Errorf("starting the watches: %w", err)
 	}
-	if err := r.register(manager); err != nil {
+	if err := r.register(ctx, manager); err != nil {
 		return fmt.Errorf("registering the controller: %w", err)
 	}
 	return manager.Start(ctx)
@@ -168,17 +168,22 @@ type reconciler struct {
 	accesses sync.Map // types.NamespacedName → access
 	checked  sync.Map // name of a TrustPolicy → checked
 	told     sync.Map // types.NamespacedName → told
+	programs programs
 	trust    *trustSecrets
 }
 
-func (r *reconciler) register(m manager.Manager) error {
+func (r *reconciler) register(ctx context.Context, m manager.Manager) error {
 	workers := r.options.Workers
 	if workers == 0 {
 		workers = 16
 	}
+	if err := m.GetFieldIndexer().IndexField(ctx, &v1alpha1.Delivery{}, dependsOnIndex, byDependency); err != nil {
+		return err
+	}
 	return ctrl.NewControllerManagedBy(m).
 		Named("delivery").
 		For(&v1alpha1.Delivery{}, forAsked()).
+		Watches(&v1alpha1.Delivery{}, r.dependents()).
 		Watches(&v1alpha1.TrustPolicy{}, handler.EnqueueRequestsFromMapFunc(r.everyDelivery)).
 		WatchesRawSource(source.Func(r.queue.open)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers, CacheSyncTimeout: time.Minute}).

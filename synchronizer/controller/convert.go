@@ -40,7 +40,7 @@ func (r *reconciler) convert(ctx context.Context, d *v1alpha1.Delivery) (synchro
 		Irreversible:   spec.Irreversible == "Rollback",
 		MaxPrune:       spec.MaxPrune,
 		Confirmed:      d.Annotations[v1alpha1.ConfirmAnnotation],
-		Requested:      d.Annotations[v1alpha1.RequestedAtAnnotation],
+		Requested:      requested(d),
 	}
 	asked.Tailoring.TargetNamespace = spec.TargetNamespace
 	for _, i := range spec.IgnoreFields {
@@ -67,6 +67,9 @@ func (r *reconciler) convert(ctx context.Context, d *v1alpha1.Delivery) (synchro
 		return asked, err
 	}
 	asked.Unreachable = r.identify(ctx, d, &asked.Source)
+	if asked.Blocked = r.blocked(ctx, d); errors.Is(asked.Blocked, errInvalidSpec) {
+		return asked, asked.Blocked
+	}
 	return asked, nil
 }
 

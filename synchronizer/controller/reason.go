@@ -14,8 +14,13 @@ import (
 	"sealift.dev/verify"
 )
 
-// reasonRevoked is the reason of a running release that is no longer trusted.
-const reasonRevoked = "TrustRevoked"
+const (
+	// reasonRevoked is the reason of a running release that is no longer trusted.
+	reasonRevoked = "TrustRevoked"
+	// reasonDependency is the reason of a release that waits for other Deliveries,
+	// which is no failure.
+	reasonDependency = "DependencyNotReady"
+)
 
 // cause is a line of the table from errors to reasons. Stalled says that only a
 // person can help.
@@ -35,6 +40,8 @@ func causes() []cause {
 		{is(errTrustSecret), "TrustSecretNotFound", false},
 		{is(errPullSecret), "PullSecretNotFound", false},
 		{is(errCertSecret), "CertSecretNotFound", false},
+		{is(errCycle), "DependencyCycle", true},
+		{is(errNotReady), reasonDependency, false},
 		{is(synchronizer.ErrTrustRevoked), reasonRevoked, true},
 		{is(synchronizer.ErrDowngrade), "Downgrade", true},
 		{is(synchronizer.ErrEquivocation), "Equivocation", true},
@@ -69,7 +76,7 @@ func byStep() map[synchronizer.Step]string {
 		synchronizer.Apply:     "ApplyFailed",
 		synchronizer.Wait:      "HealthFailed",
 		synchronizer.Prune:     "PruneFailed",
-		synchronizer.Depend:    "DependencyNotReady",
+		synchronizer.Depend:    reasonDependency,
 		synchronizer.Tailor:    "TailorFailed",
 	}
 }

@@ -63,6 +63,9 @@ func (r *reconciler) deliver(ctx context.Context, d *v1alpha1.Delivery) (ctrl.Re
 	if apierrors.IsConflict(err) && atBegin(err) || ctx.Err() != nil {
 		return retryConflict(err)
 	}
+	if err == nil && errors.Is(asked.Blocked, errCycle) {
+		err = asked.Blocked // the next release would wait for ever
+	}
 	if accessHelps(d, err) {
 		r.accesses.Delete(client.ObjectKeyFromObject(d))
 	}

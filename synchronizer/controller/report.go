@@ -42,10 +42,10 @@ func (r *reconciler) report(ctx context.Context, d *v1alpha1.Delivery, asked syn
 
 // tell writes the Event of a condition that changed.
 func (r *reconciler) tell(d *v1alpha1.Delivery, now *metav1.Condition) {
-	switch now.Status {
-	case metav1.ConditionTrue:
+	switch {
+	case now.Status == metav1.ConditionTrue, now.Reason == reasonDependency:
 		r.events.Eventf(d, nil, corev1.EventTypeNormal, now.Reason, "Deliver", "%s", now.Message)
-	case metav1.ConditionFalse:
+	case now.Status == metav1.ConditionFalse:
 		r.events.Eventf(d, nil, corev1.EventTypeWarning, now.Reason, "Deliver", "%s", now.Message)
 	}
 }
@@ -82,7 +82,7 @@ func (r *reconciler) log(ctx context.Context, d *v1alpha1.Delivery, out synchron
 		return
 	}
 	level := slog.LevelInfo
-	if now.Status == metav1.ConditionFalse {
+	if now.Status == metav1.ConditionFalse && now.Reason != reasonDependency {
 		level = slog.LevelWarn
 	}
 	attributes := []slog.Attr{

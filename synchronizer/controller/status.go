@@ -13,6 +13,7 @@ import (
 
 	"sealift.dev/api/v1alpha1"
 	"sealift.dev/synchronizer"
+	"sealift.dev/synchronizer/engine"
 	"sealift.dev/verify"
 )
 
@@ -78,7 +79,7 @@ func delivered(status *v1alpha1.DeliveryStatus, generation int64, r synchronizer
 	}
 	status.Applied.SignedBy = r.SignedBy
 	status.Attempted = nil
-	status.Objects = &v1alpha1.ObjectCount{Total: out.Health.Total, Ready: out.Health.Ready}
+	status.Objects = counted(out.Health)
 	message := fmt.Sprintf("%s: %d objects are ready", describe(r), out.Health.Total)
 	reason := "Delivered"
 	if len(out.Drifted) > 0 {
@@ -102,7 +103,7 @@ func failed(status *v1alpha1.DeliveryStatus, d *v1alpha1.Delivery, out synchroni
 	}
 	if settled {
 		message += "; still running " + describe(*out.Running)
-		status.Objects = &v1alpha1.ObjectCount{Total: out.Health.Total, Ready: out.Health.Ready}
+		status.Objects = counted(out.Health)
 	}
 	var refusal *verify.Refusal
 	switch halfWritten := status.Attempted != nil && status.Attempted.Since != nil && !settled; {
@@ -116,6 +117,9 @@ func failed(status *v1alpha1.DeliveryStatus, d *v1alpha1.Delivery, out synchroni
 		status.Attempted = nil
 	}
 	conclude(status, d.Generation, metav1.ConditionFalse, reason, message, stalled)
+	if reason == reasonDependency {
+		set(status, d.Generation, v1alpha1.ConditionReconciling, metav1.ConditionTrue, reason, message)
+	}
 }
 
 // progressing leaves Ready Unknown until the release is there or has failed.
@@ -178,4 +182,8 @@ func bounded(found []string) []string {
 		return append(slices.Clone(drifted[:maxDrifted-1]), fmt.Sprintf("and %d more", rest))
 	}
 	return drifted
+}
+
+func counted(h engine.Health) *v1alpha1.ObjectCount {
+	return &v1alpha1.ObjectCount{Total: h.Total, Ready: h.Ready, Summary: fmt.Sprintf("%d/%d", h.Ready, h.Total)}
 }

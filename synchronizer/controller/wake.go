@@ -19,12 +19,13 @@ import (
 // forAsked lets through what a person or tool asked for; our own status writes
 // bring no pass.
 func forAsked() builder.Predicates {
-	requested := predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	asked := predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		before, after := e.ObjectOld, e.ObjectNew
-		return before.GetAnnotations()[v1alpha1.RequestedAtAnnotation] != after.GetAnnotations()[v1alpha1.RequestedAtAnnotation] ||
+		return requested(before) != requested(after) ||
+			before.GetAnnotations()[v1alpha1.ConfirmAnnotation] != after.GetAnnotations()[v1alpha1.ConfirmAnnotation] ||
 			before.GetDeletionTimestamp().IsZero() != after.GetDeletionTimestamp().IsZero()
 	}}
-	return builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, requested))
+	return builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, asked))
 }
 
 // queue is the controller's work queue, once it is open.
