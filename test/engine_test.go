@@ -638,28 +638,6 @@ spec:
 	}
 }
 
-// TestEngineAdopts takes over what kubectl applied, and what it dropped goes.
-func TestEngineAdopts(t *testing.T) {
-	r := newRig(t, "engine-adopt")
-	const old = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: one}\ndata: {key: old, dropped: 'yes'}"
-	if _, err := onStage(t).KubectlInput(r.ctx, old, "apply", "-n", r.namespace, "-f", "-"); err != nil {
-		t.Fatal(err)
-	}
-	r.want(dataMap("one", "1"))
-	report := r.deliver()
-	if len(report.Adopted) != 1 || len(report.Takeovers) != 1 {
-		t.Errorf("adopted %v, took over %v", report.Adopted, report.Takeovers)
-	}
-	live, err := r.cluster.Resource(core("configmaps")).Namespace(r.namespace).Get(r.ctx, "one", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, _, _ := unstructured.NestedStringMap(live.Object, "data")
-	if len(data) != 1 || data["key"] != "1" || len(live.GetAnnotations()) != 0 {
-		t.Errorf("data is %v, annotations are %v", data, live.GetAnnotations())
-	}
-}
-
 // TestEngineOwners keeps two Deliveries off each other's objects.
 func TestEngineOwners(t *testing.T) {
 	r := newRig(t, "engine-owners")

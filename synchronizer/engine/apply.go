@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -16,6 +17,8 @@ import (
 type Report struct {
 	Created, Updated []ObjectRef
 	Healed           []Healed
+	// Recreated objects could not be changed as wanted; Created holds them too.
+	Recreated []ObjectRef
 	// Adopted objects were deployed before by others; Updated holds them too.
 	Adopted []Adopted
 	// Takeovers are the fields taken from other managers.
@@ -60,7 +63,7 @@ func (e *Engine) Apply(ctx context.Context, p *Plan) (Report, error) {
 		if err := e.open(ctx, p, at, steps); err != nil {
 			return report, err
 		}
-		if err := e.applyStage(ctx, client, p, steps, &report); err != nil {
+		if err := e.applyStage(ctx, client, p, steps, &report); err != nil || report.Awaits != "" {
 			return report, err
 		}
 	}
@@ -105,11 +108,15 @@ func (e *Engine) applyStage(ctx context.Context, client metadata.Interface, p *P
 	var mu sync.Mutex
 	errs := each(ctx, steps, func(s *Step) error {
 		healed, err := e.applyStep(ctx, client, p.Owner, s)
+		mu.Lock()
+		defer mu.Unlock()
+		if later := (*awaited)(nil); errors.As(err, &later) {
+			report.Awaits = later.what
+			return nil
+		}
 		if err != nil {
 			return err
 		}
-		mu.Lock()
-		defer mu.Unlock()
 		report.add(s, healed)
 		return nil
 	})
@@ -120,11 +127,9 @@ func (e *Engine) applyStage(ctx context.Context, client metadata.Interface, p *P
 // applyStep writes one object; it returns the drift that the write ended.
 func (e *Engine) applyStep(ctx context.Context, client metadata.Interface, owner Owner, s *Step) (*Healed, error) {
 	e.tracker.begin(s.Ref, owner)
-	if s.Action == Adopt {
-		if err := adopt(ctx, client, s); err != nil {
-			e.tracker.abandon(s.Ref)
-			return nil, err
-		}
+	if err := e.prepare(ctx, client, s); err != nil {
+		e.tracker.abandon(s.Ref)
+		return nil, err
 	}
 	answer, err := patch(ctx, client, s, false, true)
 	if apierrors.IsNotFound(err) && s.resource.definition != "" {
@@ -147,12 +152,26 @@ func (e *Engine) applyStep(ctx context.Context, client metadata.Interface, owner
 	return &Healed{Ref: s.Ref, Drift: *ended, Latency: now.Sub(ended.Observed)}, nil
 }
 
+// prepare does what has to come before the apply of a step.
+func (e *Engine) prepare(ctx context.Context, client metadata.Interface, s *Step) error {
+	switch s.Action {
+	case Adopt:
+		return adopt(ctx, client, s)
+	case Recreate:
+		return e.vacate(ctx, client, s)
+	}
+	return nil
+}
+
 func (r *Report) add(s *Step, healed *Healed) {
 	switch s.Action {
 	case Create:
 		r.Created = append(r.Created, s.Ref)
 	case Update:
 		r.Updated = append(r.Updated, s.Ref)
+	case Recreate:
+		r.Created = append(r.Created, s.Ref)
+		r.Recreated = append(r.Recreated, s.Ref)
 	case Adopt:
 		r.Updated = append(r.Updated, s.Ref)
 		r.Adopted = append(r.Adopted, Adopted{Ref: s.Ref, Managers: s.adopted})
@@ -168,7 +187,7 @@ func (r *Report) add(s *Step, healed *Healed) {
 }
 
 func (r *Report) sort() {
-	for _, list := range [][]ObjectRef{r.Created, r.Updated} {
+	for _, list := range [][]ObjectRef{r.Created, r.Updated, r.Recreated} {
 		slices.SortFunc(list, compareRefs)
 	}
 	slices.SortFunc(r.Adopted, func(a, b Adopted) int { return compareRefs(a.Ref, b.Ref) })

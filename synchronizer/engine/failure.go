@@ -88,8 +88,12 @@ func failed(act string, steps []*Step, errs []error, user string) error {
 // explain makes a refusal of the API server fit to be shown: what a Secret
 // holds is never in it, and a missing right names who lacks it.
 func explain(s *Step, user string, err error) error {
+	fields := frozen(err)
 	if s.Ref.Group == coreGroup && s.Ref.Kind == "Secret" {
 		err = redact(err)
+	}
+	if len(fields) > 0 && s.asks.recreate == "" {
+		return fmt.Errorf("%w; hint: give it another name, or let it be deleted and created again by the annotation %srecreate: enabled", err, sealiftPrefix)
 	}
 	if apierrors.IsForbidden(err) && user != "" && strings.Contains(err.Error(), user) {
 		where := "in the cluster"

@@ -226,26 +226,6 @@ func TestPruneOrderIsReverse(t *testing.T) {
 	}
 }
 
-func TestKeepReason(t *testing.T) {
-	for _, test := range []struct {
-		key, value string
-		keeps      bool
-	}{
-		{"sealift.dev/prune", "disabled", true},
-		{"sealift.dev/prune", "Disabled", true},
-		{"sealift.dev/prune", "enabled", false},
-		{"kustomize.toolkit.fluxcd.io/prune", "DISABLED", true},
-		{"kustomize.toolkit.fluxcd.io/prune", "", false},
-		{"argocd.argoproj.io/sync-options", "Replace=true, prune=false", true},
-		{"argocd.argoproj.io/sync-options", "Prune=true", false},
-		{"example.com/prune", "disabled", false},
-	} {
-		if got := readDirectives(map[string]string{test.key: test.value}).keep; (got != "") != test.keeps {
-			t.Errorf("%s=%s gives %q", test.key, test.value, got)
-		}
-	}
-}
-
 func TestOwnerOf(t *testing.T) {
 	long := strings.Repeat("n", 40)
 	for _, test := range []struct{ namespace, name, want string }{

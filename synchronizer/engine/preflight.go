@@ -71,6 +71,9 @@ func rehearse(ctx context.Context, client metadata.Interface, s *Step) error {
 	if len(taken) > 0 {
 		answer, err = patch(ctx, client, s, true, true)
 	}
+	if len(frozen(err)) > 0 {
+		return refit(ctx, client, s, err)
+	}
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,95 @@
+package test
+
+import (
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+
+	"sealift.dev/synchronizer/engine"
+)
+
+// TestEngineAdopts takes over what kubectl, Flux, Argo CD and Helm applied, also
+// where they agree with the release; what it does not hold goes, and so does what a
+// later one drops.
+func TestEngineAdopts(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "engine-adopt")
+	const agreed = `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"NAME"},"data":{"key":"1","kept":"1","dropped":"yes"}}`
+	apply := func(name, manager string) {
+		r.patch(core("configmaps"), name, types.ApplyPatchType, replaceName(agreed, name), manager)
+	}
+	update := func(name, manager string) {
+		o := object(t, replaceName(agreed, name))
+		_, err := r.cluster.Resource(core("configmaps")).Namespace(r.namespace).Create(r.ctx, o, metav1.CreateOptions{FieldManager: manager})
+		must(t, err)
+	}
+	peers := map[string]string{"server-side": "kubectl", "flux": "kustomize-controller", "argo": "argocd-controller", "helm4": "helm",
+		"helm3": "helm", "before": "before-first-apply"}
+	for _, name := range []string{"server-side", "flux", "argo", "helm4"} {
+		apply(name, peers[name])
+	}
+	update("helm3", "helm")
+	update("before", "before-first-apply")
+	peers["client-side"] = "kubectl-client-side-apply"
+	if out, err := onStage(t).KubectlInput(r.ctx, replaceName(agreed, "client-side"), "apply", "-n", r.namespace, "-f", "-"); err != nil {
+		t.Fatal(out, err)
+	}
+	want := func(more string) {
+		var documents []string
+		for name := range peers {
+			documents = append(documents, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: "+name+"}\ndata: {key: '1'"+more+"}")
+		}
+		r.want(documents...)
+	}
+	check := func(keys int) {
+		t.Helper()
+		for name := range peers {
+			live := r.get(core("configmaps"), name)
+			data, _, _ := unstructured.NestedStringMap(live.Object, "data")
+			if len(data) != keys || data["key"] != "1" || len(live.GetAnnotations()) != 0 || len(live.GetManagedFields()) != 1 {
+				t.Errorf("%s: data is %v, annotations are %v, managed by %v", name, data, live.GetAnnotations(), live.GetManagedFields())
+			}
+		}
+	}
+
+	want(", kept: '1'")
+	report := r.deliver()
+	if len(report.Adopted) != len(peers) || len(report.Takeovers) != 0 || len(report.Updated) != len(peers) {
+		t.Errorf("adopted %v, took over %v", report.Adopted, report.Takeovers)
+	}
+	for _, a := range report.Adopted {
+		if len(a.Managers) != 1 || a.Managers[0] != peers[a.Ref.Name] {
+			t.Errorf("%s is adopted from %v", a.Ref, a.Managers)
+		}
+	}
+	check(2)
+	want("")
+	r.deliver()
+	check(1)
+	r.settle()
+	if report := r.deliver(); len(report.Adopted)+len(report.Updated) != 0 {
+		t.Errorf("adopted again: %v", report)
+	}
+}
+
+// TestEngineMerges leaves earlier deployers what the release does not set.
+func TestEngineMerges(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "engine-merge")
+	r.patch(core("configmaps"), "one", types.ApplyPatchType, `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"one"},"data":{"extra":"theirs","key":"theirs"}}`, "helm")
+	r.want(annotated(dataMap("one", "1"), "kustomize.toolkit.fluxcd.io/ssa", "merge"))
+	report := r.deliver()
+	data, _, _ := unstructured.NestedStringMap(r.get(core("configmaps"), "one").Object, "data")
+	if data["extra"] != "theirs" || data["key"] != "1" || len(report.Adopted) != 0 || len(report.Takeovers) != 1 {
+		t.Errorf("data is %v; adopted %v, took over %v", data, report.Adopted, report.Takeovers)
+	}
+	r.settle()
+	if len(r.actions(engine.Unchanged)) != 1 {
+		t.Error("another pass has something to do")
+	}
+}
+
+func replaceName(document, name string) string { return strings.ReplaceAll(document, "NAME", name) }

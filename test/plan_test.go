@@ -1,0 +1,194 @@
+package test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"sealift.dev/synchronizer/engine"
+)
+
+// annotated puts an annotation on a manifest whose metadata is written in braces.
+func annotated(document, key, value string) string {
+	return strings.Replace(document, "metadata: {", fmt.Sprintf("metadata: {annotations: {%s: %q}, ", key, value), 1)
+}
+
+func (r *rig) get(resource schema.GroupVersionResource, name string) *unstructured.Unstructured {
+	r.t.Helper()
+	live, err := r.cluster.Resource(resource).Namespace(r.namespace).Get(r.ctx, name, metav1.GetOptions{})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return live
+}
+
+func (r *rig) data(name string) string {
+	value, _, _ := unstructured.NestedString(r.get(core("configmaps"), name).Object, "data", "key")
+	return value
+}
+
+// step is the step of a preflighted plan for an object.
+func (r *rig) step(kind, name string) *engine.Step {
+	r.t.Helper()
+	p := r.plan()
+	if err := r.engine.Preflight(r.ctx, p); err != nil {
+		r.t.Fatal(err)
+	}
+	for _, s := range p.Steps {
+		if s.Ref.Kind == kind && s.Ref.Name == name {
+			return s
+		}
+	}
+	r.t.Fatalf("no step for %s %s", kind, name)
+	return nil
+}
+
+// TestPlanHonoursAnnotations: what annotations exempt is left alone, at no request
+// per pass, and is never pruned.
+func TestPlanHonoursAnnotations(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "plan-annotations")
+	byHand := types.MergePatchType
+	ours := dataMap("ours", "1")
+	if out, err := onStage(t).KubectlInput(r.ctx, strings.Join([]string{dataMap("theirs", "theirs"), dataMap("exempt", "theirs")}, "\n---\n"),
+		"create", "-n", r.namespace, "-f", "-"); err != nil {
+		t.Fatal(out, err)
+	}
+	r.patch(core("configmaps"), "exempt", byHand, `{"metadata":{"annotations":{"sealift.dev/reconcile":"Disabled"}}}`, "person")
+	r.want(ours,
+		annotated(dataMap("once", "1"), "kustomize.toolkit.fluxcd.io/ssa", "IfNotPresent"),
+		annotated(dataMap("theirs", "1"), "client.lifecycle.config.k8s.io/mutation", "ignore"),
+		annotated(dataMap("never", "1"), "sealift.dev/apply", "ignore"),
+		annotated(dataMap("idle", "1"), "kustomize.toolkit.fluxcd.io/reconcile", "disabled"),
+		dataMap("exempt", "1"),
+		annotated("apiVersion: example.com/v1\nkind: Settings\nmetadata: {name: local}", "config.kubernetes.io/local-config", "true"))
+	r.deliver()
+	if r.exists(core("configmaps"), "never") || r.exists(core("configmaps"), "idle") || r.data("once") != "1" || r.data("theirs") != "theirs" || r.data("exempt") != "theirs" {
+		t.Error("what the annotations say was not honoured")
+	}
+	r.settle()
+	r.requests.take()
+	if p := r.plan(); p.Changed() || p.Count(engine.Skip) != 5 {
+		t.Errorf("skipped %d objects", p.Count(engine.Skip))
+	}
+	if h, err := r.engine.Health(r.ctx, r.target); err != nil || h.Total != 4 || h.Ready != 4 {
+		t.Errorf("health is %+v: %v", h, err)
+	}
+	if sent := r.requests.take(); len(sent) > 0 {
+		t.Errorf("leaving objects alone costs %q", sent)
+	}
+
+	r.patch(core("configmaps"), "once", byHand, `{"data":{"key":"by hand"}}`, "person")
+	r.patch(core("configmaps"), "ours", byHand, `{"data":{"key":"by hand"},"metadata":{"annotations":{"kustomize.toolkit.fluxcd.io/reconcile":"disabled"}}}`, "person")
+	r.want(ours, annotated(dataMap("once", "2"), "kustomize.toolkit.fluxcd.io/ssa", "IfNotPresent"))
+	r.eventually(func() bool { return r.step("ConfigMap", "ours").Action == engine.Skip })
+	r.deliver()
+	if r.data("once") != "by hand" || r.data("ours") != "by hand" {
+		t.Error("an exempt object was changed")
+	}
+
+	// The annotation goes: by hand where it was put by hand, from the release otherwise.
+	r.patch(core("configmaps"), "ours", byHand, `{"metadata":{"annotations":{"kustomize.toolkit.fluxcd.io/reconcile":null}}}`, "person")
+	r.want(ours, dataMap("once", "3"))
+	r.eventually(func() bool { r.deliver(); return r.data("ours") == "1" && r.data("once") == "3" })
+}
+
+const fixedService = "apiVersion: v1\nkind: Service\nmetadata: {name: fixed}\nspec: {ports: [{port: 80}]}"
+
+// immutables are objects with a change that the API server refuses.
+func immutables() []struct{ name, before, after string } {
+	job := func(image string) string {
+		return "apiVersion: batch/v1\nkind: Job\nmetadata: {name: x}\nspec: {suspend: true, template: {spec: {restartPolicy: Never, containers: [{name: c, image: " + image + "}]}}}"
+	}
+	claim := func(size string) string {
+		return "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: x}\nspec: {storageClassName: " + size + ", accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}"
+	}
+	set := func(service string) string {
+		return "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: x}\nspec: {replicas: 0, serviceName: " + service + ", selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: i}]}}}"
+	}
+	binding := func(role string) string {
+		return "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: x}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: " + role + "}\nsubjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: u}]"
+	}
+	class := func(by string) string {
+		return "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {name: plan-immutable-x}\nprovisioner: example.com/" + by
+	}
+	sealed := func(kind, value string) string {
+		return "apiVersion: v1\nkind: " + kind + "\nmetadata: {name: x}\nimmutable: true\ndata: {k: " + value + "}"
+	}
+	return []struct{ name, before, after string }{
+		{"Deployment", strings.Replace(web, "{name: web, annotations: {a: \"1\"}}", "{name: x}", 1),
+			strings.NewReplacer("{name: web, annotations: {a: \"1\"}}", "{name: x}", "{app: web}", "{app: other}").Replace(web)},
+		{"Job", job("a"), job("b")},
+		{"PersistentVolumeClaim", claim("a"), claim("b")},
+		{"StatefulSet", set("a"), set("b")},
+		{"RoleBinding", binding("view"), binding("edit")},
+		{"StorageClass", class("a"), class("b")},
+		{"ConfigMap", sealed("ConfigMap", "a"), sealed("ConfigMap", "b")},
+		{"Secret", sealed("Secret", "YQ=="), sealed("Secret", "Yg==")},
+		{"Service", fixedService, strings.Replace(fixedService, "{ports", "{clusterIP: None, ports", 1)},
+	}
+}
+
+// TestPlanRecreates: what cannot be changed is refused before anything is written,
+// with the way out, and created again where the release allows it; and nothing is
+// deleted while another object is refused.
+func TestPlanRecreates(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "plan-recreate")
+	var before, after, allowed []string
+	for _, c := range immutables() {
+		before, after = append(before, c.before), append(after, c.after)
+		allowed = append(allowed, annotated(c.after, "sealift.dev/recreate", "enabled"))
+	}
+	r.want(before...)
+	r.deliver()
+	r.settle()
+
+	r.want(after...)
+	err := r.engine.Preflight(r.ctx, r.plan())
+	var failures *engine.Failures
+	if !errors.As(err, &failures) || failures.Total != len(after) {
+		t.Fatalf("refused: %v", err)
+	}
+	for _, f := range failures.List {
+		if !strings.Contains(f.Err.Error(), "hint: ") || !strings.Contains(f.Err.Error(), "sealift.dev/recreate: enabled") {
+			t.Errorf("no way out in %s: %v", f.Ref, f.Err)
+		}
+		if f.Ref.Kind == "Secret" && strings.Contains(f.Err.Error(), "Yg") {
+			t.Errorf("a Secret's value is shown: %v", f.Err)
+		}
+	}
+
+	invalid := strings.Replace(fixedService, "name: fixed", "name: invalid", 1)
+	r.want(append(allowed, strings.Replace(invalid, "80", "99999999", 1))...)
+	r.requests.take()
+	err = r.engine.Preflight(r.ctx, r.plan())
+	if !errors.As(err, &failures) || failures.Total != 1 || !strings.Contains(err.Error(), "invalid") {
+		t.Fatalf("refused: %v", err)
+	}
+	for _, sent := range r.requests.take() {
+		if !strings.HasPrefix(sent, "GET") && !strings.Contains(sent, "dryRun=All") && !strings.HasPrefix(sent, "DELETE") {
+			t.Errorf("the dry run wrote: %s", sent)
+		}
+	}
+	uid := r.get(deployments(), "x").GetUID()
+
+	r.want(allowed...)
+	report := r.deliver()
+	if len(report.Recreated) != len(allowed) || report.Awaits != "" {
+		t.Errorf("re-created %v, awaits %q", report.Recreated, report.Awaits)
+	}
+	if live := r.get(deployments(), "x"); live.GetUID() == uid || live.GetDeletionTimestamp() != nil {
+		t.Error("the Deployment is the old one")
+	}
+	r.settle()
+	if len(r.actions(engine.Unchanged)) != len(allowed) {
+		t.Error("the objects are not as wanted")
+	}
+}
