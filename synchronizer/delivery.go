@@ -167,7 +167,8 @@ type Outcome struct {
 	Waited time.Duration
 	Health engine.Health
 	Report engine.Report
-	// NextCheck is when contested drift may be corrected; zero when there is none.
+	// NextCheck is when contested drift may be corrected, or health told of that changes
+	// too often; zero when there is neither.
 	NextCheck time.Time
 	// Drifted lists drift that is reported, not corrected.
 	Drifted []string

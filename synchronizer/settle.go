@@ -28,6 +28,7 @@ func (s *Synchronizer) settle(ctx context.Context, d Delivery, l *loaded, waterm
 	}
 	s.step(d, Tailor)
 	target := s.target(d, l, m.State())
+	target.Judge = memo.vitals.judge
 	s.step(d, Plan)
 	plan, err := s.engine.Plan(ctx, target)
 	if err != nil {
@@ -55,7 +56,7 @@ func (s *Synchronizer) settle(ctx context.Context, d Delivery, l *loaded, waterm
 		return at(Apply, err)
 	}
 	s.step(d, Wait)
-	if err := s.wait(ctx, d, target, memo, out); err != nil || out.Health.Ready < out.Health.Total {
+	if err := s.wait(ctx, d, target, memo, m, out); err != nil || out.Health.Ready < out.Health.Total {
 		out.Quarantine = errors.Is(err, ErrUnhealthy) && goesBack(d, l, m.State())
 		return at(Wait, err)
 	}
@@ -104,14 +105,21 @@ func begin(ctx context.Context, l *loaded, watermark *Watermark, plan *engine.Pl
 	return m.Begin(ctx, intent)
 }
 
-// wait looks at the objects' health once; events bring the next pass.
-func (s *Synchronizer) wait(ctx context.Context, d Delivery, target engine.Target, memo *memo, out *Outcome) error {
-	health, err := s.engine.Health(ctx, target)
+// wait looks at the objects' health once; events bring the next pass. What was
+// healthy before and is not now is no rollout that has a deadline.
+func (s *Synchronizer) wait(ctx context.Context, d Delivery, target engine.Target, memo *memo, m Memory, out *Outcome) error {
+	found, err := s.engine.Health(ctx, target)
 	if err != nil {
 		return err
 	}
+	settled := target.Settled && m.State().Attempted == "" // or it is on its way back
+	health, pause := memo.vitals.told.look(out.Running.Ref, found, !settled, time.Now())
 	out.Health = health
-	if health.Ready == health.Total {
+	if pause > 0 {
+		out.checkBy(time.Now().Add(pause))
+	}
+	out.Degraded = health.Degraded && settled
+	if health.Ready == health.Total || out.Degraded {
 		memo.unhealthy = unhealthy{}
 		return nil
 	}
@@ -122,6 +130,13 @@ func (s *Synchronizer) wait(ctx context.Context, d Delivery, target engine.Targe
 		return nil
 	}
 	return fmt.Errorf("%w: %d of %d objects are ready after %s: %s", ErrUnhealthy, health.Ready, health.Total, d.Timeout, Unhealthy(health))
+}
+
+// checkBy has another look taken at a time, at the latest.
+func (o *Outcome) checkBy(at time.Time) {
+	if o.NextCheck.IsZero() || at.Before(o.NextCheck) {
+		o.NextCheck = at
+	}
 }
 
 // goesBack says that a failed release is given up for the last good one.

@@ -121,6 +121,7 @@ type memo struct {
 	// lost is why the last good release cannot be had; it waits for its time, too.
 	lost      error
 	unhealthy unhealthy
+	vitals    vitals
 }
 
 // unhealthy is how long this process has seen a release not healthy. Time in which
@@ -157,6 +158,9 @@ func (s *Synchronizer) Deliver(ctx context.Context, d Delivery, m Memory) (Outco
 	memo.begun = time.Now()
 	memo.ask(d, m.State())
 	out := Outcome{Kinds: m.State().Kinds}
+	if err := memo.vitals.learn(d); err != nil {
+		return finish(d, memo, out, err), err
+	}
 
 	wanted, err := s.deliverWanted(ctx, d, memo, m, &out)
 	if wanted != nil {

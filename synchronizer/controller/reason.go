@@ -35,6 +35,7 @@ type cause struct {
 func causes() []cause {
 	return []cause{
 		{is(errInvalidSpec), "InvalidSpec", true},
+		{is(synchronizer.ErrInvalidHealth), "InvalidSpec", true},
 		{is(errInvalidPolicy), "InvalidTrustPolicy", true},
 		{is(errNoPolicy), "NoTrustPolicy", true},
 		{is(errTrustSecret), "TrustSecretNotFound", false},

@@ -50,6 +50,7 @@ func after(d *v1alpha1.Delivery, asked synchronizer.Delivery, out synchronizer.O
 	status := *d.Status.DeepCopy()
 	status.LastHandledReconcileAt = asked.Requested
 	status.Drifted = bounded(out.Drifted)
+	status.Unhealthy = unhealthyOf(out, err)
 	if out.Running != nil {
 		status.Kinds = toKinds(out.Kinds)
 	}
@@ -65,6 +66,9 @@ func after(d *v1alpha1.Delivery, asked synchronizer.Delivery, out synchronizer.O
 		failed(&status, d, out, err)
 	case out.Healthy && wanted:
 		delivered(&status, d.Generation, *out.Running, out)
+	case out.Degraded:
+		degraded(&status, d.Generation, out)
+	case stays(d, out): // a healed or scaled object rolls out: that is told when it takes long
 	default:
 		progressing(&status, d.Generation, waitingMessage(asked, out))
 	}
@@ -94,7 +98,7 @@ func delivered(status *v1alpha1.DeliveryStatus, generation int64, r synchronizer
 func failed(status *v1alpha1.DeliveryStatus, d *v1alpha1.Delivery, out synchronizer.Outcome, err error) {
 	reason, stalled := reasonOf(err)
 	message := err.Error()
-	settled := out.Healthy && out.Running != nil
+	settled := (out.Healthy || out.Degraded) && out.Running != nil
 	if reason == "RolledBack" && !settled {
 		reason, stalled = "RollbackFailed", false
 		if out.Running != nil && out.Waited > 0 {
@@ -104,6 +108,9 @@ func failed(status *v1alpha1.DeliveryStatus, d *v1alpha1.Delivery, out synchroni
 	if settled {
 		message += "; still running " + describe(*out.Running)
 		status.Objects = counted(out.Health)
+		if out.Degraded {
+			message += ", of which " + degradedMessage(out)
+		}
 	}
 	var refusal *verify.Refusal
 	switch halfWritten := status.Attempted != nil && status.Attempted.Since != nil && !settled; {

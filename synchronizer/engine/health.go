@@ -2,14 +2,11 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -23,6 +20,9 @@ type Health struct {
 	Unhealthy []ObjectHealth
 	// Failed says that at least one object will not become ready by itself.
 	Failed bool
+	// Degraded says that at least one object is not ready although nobody changed what
+	// is wanted of it since it was.
+	Degraded bool
 }
 
 // ObjectHealth is one object's status in the words of kstatus: InProgress,
@@ -36,7 +36,27 @@ type ObjectHealth struct {
 type verdict struct {
 	uid             types.UID
 	rv              uint64
+	generation      int64
 	status, message string
+	// by gave it; nil is kstatus.
+	by Judge
+}
+
+func (v verdict) current() bool { return v.status == string(status.CurrentStatus) }
+
+// sound is the object and its generation that were ready last.
+type sound struct {
+	uid        types.UID
+	generation int64
+}
+
+// degraded says that an object which is not ready is no rollout on its way: nothing
+// new is wanted of it since it was ready, or it failed. What was never ready while
+// this process looked counts as not changed.
+func (v verdict) degraded(last sound) bool {
+	rolling := v.status == string(status.InProgressStatus) && last != sound{} &&
+		(v.uid != last.uid || v.generation != last.generation)
+	return !v.current() && !rolling
 }
 
 // Health looks at the objects of t, which must have been planned before. It
@@ -48,7 +68,7 @@ func (e *Engine) Health(ctx context.Context, t Target) (Health, error) {
 	}
 	records := e.tracker.records(t.Owner, refsOf(items))
 	items = slices.DeleteFunc(items, func(it item) bool { return absent(it, records[it.ref]) })
-	verdicts := make([]verdict, len(items))
+	verdicts, degraded := make([]verdict, len(items)), make([]bool, len(items))
 	steps := make([]*Step, len(items))
 	at := make(map[ObjectRef]int, len(items))
 	for i, it := range items {
@@ -58,19 +78,21 @@ func (e *Engine) Health(ctx context.Context, t Target) (Health, error) {
 	errs := each(ctx, steps, func(s *Step) error {
 		i := at[s.Ref]
 		v, err := e.diagnose(ctx, t, items[i], records[s.Ref])
-		verdicts[i] = v
+		verdicts[i], degraded[i] = v, v.degraded(records[s.Ref].sound)
 		return err
 	})
 	if err := failed("reading", steps, errs, ""); err != nil {
 		return Health{}, err
 	}
-	return summary(items, verdicts), nil
+	h := summary(items, verdicts)
+	h.Degraded = slices.Contains(degraded, true)
+	return h, nil
 }
 
 func summary(items []item, verdicts []verdict) Health {
 	h := Health{Total: len(items)}
 	for i, v := range verdicts {
-		if v.status == string(status.CurrentStatus) {
+		if v.current() {
 			h.Ready++
 			continue
 		}
@@ -83,19 +105,21 @@ func summary(items []item, verdicts []verdict) Health {
 }
 
 // diagnose judges one object: by its being there, by what is known of this
-// version of it, or by reading it.
+// version of it, or by reading it. One that changes all the time is read no more
+// often than its pace allows; news of it comes again then.
 func (e *Engine) diagnose(ctx context.Context, t Target, it item, r record) (verdict, error) {
 	current := verdict{status: string(status.CurrentStatus)}
+	known := r.verdict.uid == r.uid && r.verdict.by == t.judgeOf(it.ref.GroupKind())
 	switch {
 	case spentJob(t, it, r), leftAlone(it, r):
 		return current, nil
 	case r.rv == 0:
 		return verdict{status: string(status.NotFoundStatus), message: "not there, or without its ownership label"}, nil
 	case r.deleting:
-		return verdict{status: string(status.TerminatingStatus), message: "being deleted"}, nil
-	case !speaks(it):
+		return verdict{uid: r.uid, status: string(status.TerminatingStatus), message: "being deleted"}, nil
+	case !speaks(it) && t.judgeOf(it.ref.GroupKind()) == nil:
 		return current, nil
-	case r.verdict.uid == r.uid && r.verdict.rv >= r.rv:
+	case known && r.verdict.rv >= r.rv, known && e.tracker.hurried(it.ref, t.Owner):
 		return r.verdict, nil
 	}
 	live, err := e.dynamic.Resource(it.resource.gvr).Namespace(it.ref.Namespace).Get(ctx, it.ref.Name, metav1.GetOptions{})
@@ -105,7 +129,7 @@ func (e *Engine) diagnose(ctx context.Context, t Target, it item, r record) (ver
 	if err != nil {
 		return verdict{}, err
 	}
-	v, err := judgeHealth(live)
+	v, err := t.judge(ctx, live)
 	if err != nil {
 		return verdict{}, err
 	}
@@ -113,79 +137,16 @@ func (e *Engine) diagnose(ctx context.Context, t Target, it item, r record) (ver
 	return v, nil
 }
 
+// judged remembers what a reading gave.
 func (t *tracker) judged(ref ObjectRef, v verdict) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if r := t.objects[ref]; r != nil {
-		r.verdict = v
+	r := t.objects[ref]
+	if r == nil {
+		return
 	}
-}
-
-// judgeHealth applies kstatus; a Job is ready only when complete or suspended.
-func judgeHealth(live *unstructured.Unstructured) (verdict, error) {
-	v := verdict{uid: live.GetUID(), rv: version(live)}
-	result, err := status.Compute(live)
-	if err != nil {
-		return v, fmt.Errorf("computing its status: %w", err)
+	r.verdict, r.pace = v, r.pace.step(t.now())
+	if v.current() {
+		r.sound = sound{uid: v.uid, generation: v.generation}
 	}
-	v.status, v.message = string(result.Status), result.Message
-	if isJob(live.GroupVersionKind().GroupKind()) && result.Status != status.FailedStatus {
-		suspended, _, _ := unstructured.NestedBool(live.Object, "spec", "suspend")
-		v.status = string(status.InProgressStatus)
-		if suspended || condition(live, "Complete") == "True" {
-			v.status = string(status.CurrentStatus)
-		}
-	}
-	return v, nil
-}
-
-func isJob(gk schema.GroupKind) bool { return gk.Group == "batch" && gk.Kind == "Job" }
-
-// jobSpent is why a Job that is gone is not created again.
-const jobSpent = "finished, and removed after its time to live"
-
-// spentJob says that a Job completed and was removed by its time to live: as
-// this process saw it, or as one has to suppose that never saw the Job of a
-// set which was applied in full before.
-func spentJob(t Target, it item, r record) bool {
-	if !isJob(it.ref.GroupKind()) {
-		return false
-	}
-	limit, _, _ := unstructured.NestedFieldNoCopy(it.object.Object, "spec", "ttlSecondsAfterFinished")
-	if limit == nil {
-		return false
-	}
-	if r.appliedFor(t.Owner) {
-		return r.lost != nil && r.verdict.status == string(status.CurrentStatus)
-	}
-	return t.Settled && r.rv == 0
-}
-
-// speaks says that the object's health shows in its status; others are healthy
-// by being there.
-func speaks(it item) bool {
-	if it.ref.Group == coreGroup && it.ref.Kind == "Service" {
-		kind, _, _ := unstructured.NestedString(it.object.Object, "spec", "type")
-		return kind == "LoadBalancer"
-	}
-	return hasStatus(it.ref.GroupKind())
-}
-
-// hasStatus says that news about a kind may be news about health.
-func hasStatus(gk schema.GroupKind) bool {
-	switch gk.Group {
-	case coreGroup:
-		switch gk.Kind {
-		case "ConfigMap", "Secret", "ServiceAccount", "LimitRange", "ResourceQuota", "Endpoints", "PodTemplate", "PersistentVolume":
-			return false
-		}
-	case "networking.k8s.io":
-		return gk.Kind != "Ingress" && gk.Kind != "IngressClass" && gk.Kind != "NetworkPolicy"
-	case "rbac.authorization.k8s.io", "scheduling.k8s.io", "storage.k8s.io", "node.k8s.io",
-		"coordination.k8s.io", "discovery.k8s.io", "admissionregistration.k8s.io":
-		return false
-	case "batch":
-		return gk.Kind != "CronJob"
-	}
-	return true
 }

@@ -108,12 +108,6 @@ type IgnoreRule struct {
 	Pointers          []string
 }
 
-// Judge says how a live object is, in the words of kstatus; ok is false for kinds of
-// which it knows nothing.
-type Judge interface {
-	Judge(live *unstructured.Unstructured) (status, message string, ok bool)
-}
-
 // body is the apply request for an object: its own content with identity and
 // ownership set. Equal objects give equal bytes.
 func body(o *unstructured.Unstructured, namespace string, owner Owner) ([]byte, error) {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -27,14 +28,16 @@ type tracker struct {
 // record is one object. rv is zero while the object is not known to be there;
 // an answer to an apply counts as an observation, so rv is never below applied's.
 type record struct {
-	ref      ObjectRef
-	owner    Owner
-	owned    bool // our apply entry holds the ownership label
-	uid      types.UID
-	rv       uint64
-	keep     string      // why it is not to be pruned: an annotation, a missing right
-	asks     *directives // nil when its annotations ask for nothing
-	deleting bool
+	ref   ObjectRef
+	owner Owner
+	owned bool // our apply entry holds the ownership label
+	uid   types.UID
+	rv    uint64
+	// generation is zero where the kind has none.
+	generation int64
+	keep       string      // why it is not to be pruned: an annotation, a missing right
+	asks       *directives // nil when its annotations ask for nothing
+	deleting   bool
 	// passed is what was wanted when the object was left to somebody else.
 	passed *digest
 
@@ -47,8 +50,11 @@ type record struct {
 	inflight int
 	pending  *metav1.PartialObjectMetadata
 
-	verdict verdict
-	fight   fight
+	verdict   verdict
+	sound     sound
+	pace      pace // of readings for the verdict
+	postponed bool // and its owner hears of news later
+	fight     fight
 }
 
 // appliedFor says that this process applied the object for owner.
@@ -124,7 +130,7 @@ func (t *tracker) take(ref ObjectRef, m *metav1.PartialObjectMetadata, tell noti
 // describe copies what decisions need out of m.
 func (t *tracker) describe(r *record, m *metav1.PartialObjectMetadata, rv uint64, owned bool) {
 	t.setOwner(r, Owner(m.Labels[OwnerLabel]))
-	r.uid, r.rv, r.owned = m.UID, rv, owned
+	r.uid, r.rv, r.generation, r.owned = m.UID, rv, m.Generation, owned
 	r.keep, r.asks = "", nil
 	if asks := liveDirectives(m, ownEntry(m)); asks != (directives{}) {
 		r.keep, r.asks = asks.keep, &asks
@@ -151,7 +157,8 @@ func (t *tracker) judge(r *record, m *metav1.PartialObjectMetadata, tell notices
 	}
 	r.lost = nil
 	r.drift = compare(r.applied, m, since)
-	if r.drift != nil || hasStatus(r.ref.GroupKind()) && r.rv > r.verdict.rv {
+	healthNews := (hasStatus(r.ref.GroupKind()) || r.verdict.rv > 0) && r.rv > r.verdict.rv
+	if r.drift != nil || healthNews && !t.postpone(r, r.applied.owner) {
 		tell[r.applied.owner] = struct{}{}
 	}
 }
@@ -229,6 +236,10 @@ func (t *tracker) settle(ref ObjectRef, owner Owner, wanted digest, m *metav1.Pa
 			tell[r.applied.owner] = struct{}{}
 		}
 		rv := version(m)
+		if observed(ref.GroupKind()) && (m.UID != r.uid || m.Generation != r.generation) {
+			// Its controller cannot have seen what this very answer tells of.
+			r.verdict = verdict{uid: m.UID, rv: rv, generation: m.Generation, status: string(status.InProgressStatus), message: "not seen by its controller so far"}
+		}
 		r.applied = &applied{owner: owner, wanted: wanted, rv: rv}
 		if own := ownEntry(m); own != nil {
 			r.applied.fields, r.applied.stamp = own.fields, own.stamp

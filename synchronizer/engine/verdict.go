@@ -1,0 +1,149 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// Judge says how a live object is, in the words of kstatus. It must be comparable:
+// another value is asked again about what the first one judged.
+type Judge interface {
+	// Knows says that Judge has something to say of a kind.
+	Knows(kind schema.GroupKind) bool
+	Judge(ctx context.Context, live *unstructured.Unstructured) (status, message string)
+}
+
+// judgeOf is who judges a kind; nil is kstatus.
+func (t Target) judgeOf(gk schema.GroupKind) Judge {
+	if t.Judge != nil && t.Judge.Knows(gk) {
+		return t.Judge
+	}
+	return nil
+}
+
+// judge applies the target's own rules, or else kstatus; a Job is ready only when
+// complete, and what is paused or suspended waits for nothing but a person.
+func (t Target) judge(ctx context.Context, live *unstructured.Unstructured) (verdict, error) {
+	v := verdict{uid: live.GetUID(), rv: version(live), generation: live.GetGeneration()}
+	if v.by = t.judgeOf(live.GroupVersionKind().GroupKind()); v.by != nil {
+		v.status, v.message = v.by.Judge(ctx, live)
+		return v, nil
+	}
+	result, err := status.Compute(live)
+	if err != nil {
+		return v, fmt.Errorf("computing its status: %w", err)
+	}
+	v.status, v.message = string(result.Status), result.Message
+	if result.Status == status.TerminatingStatus || result.Status == status.FailedStatus {
+		return v, nil
+	}
+	gk := live.GroupVersionKind().GroupKind()
+	if isJob(gk) {
+		v.status = string(status.InProgressStatus)
+		if condition(live, "Complete") == "True" {
+			v.status = string(status.CurrentStatus)
+		}
+	}
+	if why := resting(gk, live); why != "" {
+		v.status, v.message = string(status.CurrentStatus), why
+	}
+	return v, nil
+}
+
+// observed kinds have a controller that writes the generation which it has seen.
+func observed(gk schema.GroupKind) bool {
+	return gk.Group == "apps" && (gk.Kind == "Deployment" || gk.Kind == "StatefulSet" || gk.Kind == "DaemonSet" || gk.Kind == "ReplicaSet")
+}
+
+// resting says that nothing happens to an object before a person goes on with it;
+// empty when that is not so.
+func resting(gk schema.GroupKind, live *unstructured.Unstructured) string {
+	suspended, _, _ := unstructured.NestedBool(live.Object, "spec", "suspend")
+	paused, _, _ := unstructured.NestedBool(live.Object, "spec", "paused")
+	switch {
+	case suspended:
+		return "suspended"
+	case !paused:
+		return ""
+	case gk.Group == "apps" && gk.Kind == "Deployment":
+		return pausedRollout(live)
+	}
+	return "paused"
+}
+
+// pausedRollout is a Deployment's: what rolled out before the pause has to be
+// available still.
+func pausedRollout(live *unstructured.Unstructured) string {
+	count := func(missing int64, path ...string) int64 {
+		n, found, _ := unstructured.NestedInt64(live.Object, path...)
+		if !found {
+			return missing
+		}
+		return n
+	}
+	wanted, there := count(1, "spec", "replicas"), count(0, "status", "replicas")
+	switch {
+	case count(0, "status", "observedGeneration") < live.GetGeneration():
+		return ""
+	case there == 0:
+		return "paused before its first rollout"
+	case there == wanted && count(0, "status", "availableReplicas") >= wanted:
+		return fmt.Sprintf("paused; %d of %d replicas are of the newest template", count(0, "status", "updatedReplicas"), wanted)
+	}
+	return ""
+}
+
+func isJob(gk schema.GroupKind) bool { return gk.Group == "batch" && gk.Kind == "Job" }
+
+// jobSpent is why a Job that is gone is not created again.
+const jobSpent = "finished, and removed after its time to live"
+
+// spentJob says that a Job completed and was removed by its time to live: as
+// this process saw it, or as one has to suppose that never saw the Job of a
+// set which was applied in full before.
+func spentJob(t Target, it item, r record) bool {
+	if !isJob(it.ref.GroupKind()) {
+		return false
+	}
+	limit, _, _ := unstructured.NestedFieldNoCopy(it.object.Object, "spec", "ttlSecondsAfterFinished")
+	if limit == nil {
+		return false
+	}
+	if r.appliedFor(t.Owner) {
+		return r.lost != nil && r.verdict.status == string(status.CurrentStatus)
+	}
+	return t.Settled && r.rv == 0
+}
+
+// speaks says that the object's health shows in its status; others are healthy
+// by being there.
+func speaks(it item) bool {
+	if it.ref.Group == coreGroup && it.ref.Kind == "Service" {
+		kind, _, _ := unstructured.NestedString(it.object.Object, "spec", "type")
+		return kind == "LoadBalancer"
+	}
+	return hasStatus(it.ref.GroupKind())
+}
+
+// hasStatus says that news about a kind may be news about health.
+func hasStatus(gk schema.GroupKind) bool {
+	switch gk.Group {
+	case coreGroup:
+		switch gk.Kind {
+		case "ConfigMap", "Secret", "ServiceAccount", "LimitRange", "ResourceQuota", "Endpoints", "PodTemplate", "PersistentVolume":
+			return false
+		}
+	case "networking.k8s.io":
+		return gk.Kind != "Ingress" && gk.Kind != "IngressClass" && gk.Kind != "NetworkPolicy"
+	case "rbac.authorization.k8s.io", "scheduling.k8s.io", "storage.k8s.io", "node.k8s.io",
+		"coordination.k8s.io", "discovery.k8s.io", "admissionregistration.k8s.io":
+		return false
+	case "batch":
+		return gk.Kind != "CronJob"
+	}
+	return true
+}
