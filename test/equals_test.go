@@ -47,20 +47,19 @@ func (w *world) strangers() string {
 func (w *world) equals(p published) {
 	w.t.Helper()
 	w.delivered(p)
-	w.same(p)
+	w.same(p, w.wanted())
 }
 
 // same is equals for whatever Ready says, such as after a rollback: p is what was applied.
-func (w *world) same(p published) {
+func (w *world) same(p published, want []*unstructured.Unstructured) {
 	w.t.Helper()
-	want := w.wanted()
 	var differ []string
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		if differ = append(w.compare(want), w.untidy(p, want)...); len(differ) == 0 {
 			return
 		}
 	}
-	w.t.Fatalf("the cluster is not what was released:\n%s", strings.Join(differ, "\n"))
+	w.t.Fatalf("%s: the cluster is not what was released:\n%s", w.name, strings.Join(differ, "\n"))
 }
 
 // wanted reads the objects of the clone's folder deploy.

@@ -14,15 +14,19 @@ import (
 // shared is the stage that all tests of the package use, each in namespaces and repositories of its
 // own. The first test that asks starts it; TestMain stops it.
 type shared struct {
-	once  sync.Once
-	stage *stage.Stage
-	err   error
+	once    sync.Once
+	stage   *stage.Stage
+	fragile *stage.ControlPlane // see onFragile
+	err     error
 }
 
 var common shared
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	if common.fragile != nil {
+		common.fragile.Stop()
+	}
 	if common.stage != nil {
 		if err := common.stage.Stop(); err != nil {
 			fmt.Fprintln(os.Stderr, "stopping the stage:", err)

@@ -2,6 +2,7 @@ package test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -49,14 +50,21 @@ type world struct {
 	stranger  keys.Pair
 	sealiftIn string // the binary
 	others    string // bystanders that nobody may touch
+	shares    string // the repository, where it is another world's
 }
 
 func newWorld(t *testing.T, cluster *stage.ControlPlane, registry *stage.Registry, git *stage.GitServer) *world {
 	t.Helper()
+	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))
+	return newWorldNamed(t, name, cluster, registry, git)
+}
+
+// newWorldNamed is newWorld for tests that have several.
+func newWorldNamed(t *testing.T, name string, cluster *stage.ControlPlane, registry *stage.Registry, git *stage.GitServer) *world {
+	t.Helper()
 	sealift, err := binary()
 	must(t, err)
-	w := &world{t: t, cluster: cluster, registry: registry, dir: t.TempDir(), sealiftIn: sealift}
-	w.name = strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))
+	w := &world{t: t, cluster: cluster, registry: registry, name: name, dir: t.TempDir(), sealiftIn: sealift}
 	w.ci, err = keys.New(w.dir, "ci", "")
 	must(t, err)
 	w.stranger, err = keys.New(w.dir, "stranger", "")
@@ -77,7 +85,9 @@ func must(t *testing.T, err error) {
 }
 
 // repository is the release's address.
-func (w *world) repository() string { return "oci://" + w.registry.Host + "/deploy/" + w.name }
+func (w *world) repository() string {
+	return "oci://" + w.registry.Host + "/deploy/" + cmp.Or(w.shares, w.name)
+}
 
 // sealift runs the binary in the clone; the error carries the exit code.
 func (w *world) sealift(args ...string) (string, string, error) {
@@ -145,7 +155,11 @@ func (w *world) publishHead(key keys.Pair, more ...string) published {
 // admit makes the namespace with a service account that may do everything in it.
 func (w *world) admit() {
 	w.t.Helper()
-	w.apply(fmt.Sprintf(`
+	w.apply(admission(w.name))
+}
+
+func admission(namespace string) string {
+	return fmt.Sprintf(`
 apiVersion: v1
 kind: Namespace
 metadata: {name: %[1]s}
@@ -159,7 +173,7 @@ kind: ClusterRoleBinding
 metadata: {name: %[1]s}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}
 subjects: [{kind: ServiceAccount, name: deployer, namespace: %[1]s}]
-`, w.name))
+`, namespace)
 }
 
 // deliver creates or changes the Delivery; spec lines are indented by two blanks.

@@ -1,0 +1,131 @@
+// Command killer is the synchronizer, which kills itself with SIGKILL at a moment that its
+// flags name: when a Delivery begins a step, or after the API server answered a write for it.
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+
+	"k8s.io/client-go/tools/clientcmd"
+
+	"sealift.dev/synchronizer"
+	"sealift.dev/synchronizer/controller"
+)
+
+func main() {
+	var d doom
+	kubeconfig := flag.String("kubeconfig", "", "path to the kubeconfig")
+	namespace := flag.String("namespace", "sealift-system", "namespace of the synchronizer's own objects")
+	elect := flag.Bool("leader-elect", false, "work only while holding the lease")
+	flag.StringVar(&d.namespace, "of", "", "namespace of the one Delivery that counts")
+	flag.StringVar(&d.at, "at", "", "a step; or apply-answered, delete-answered, status-answered, delivery-answered")
+	flag.StringVar(&d.after, "after", "", "count once a status with this text was written")
+	flag.IntVar(&d.left, "nth", 1, "which time")
+	flag.Parse()
+	d.armed = d.after == ""
+	if err := d.run(*kubeconfig, *namespace, *elect); err != nil {
+		slog.Error("running the synchronizer", "error", err)
+		os.Exit(1)
+	}
+}
+
+func (d *doom) run(kubeconfig, namespace string, elect bool) error {
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return err
+	}
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &watched{next, d} })
+	return controller.Run(context.Background(), controller.Options{
+		Config:      config,
+		Namespace:   namespace,
+		LeaderElect: elect,
+		Registries:  synchronizer.Options{Trace: synchronizer.Trace{Step: d.step}},
+		Log:         slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	})
+}
+
+// doom is the moment of death.
+type doom struct {
+	namespace, at, after string
+
+	mu    sync.Mutex
+	armed bool
+	left  int
+}
+
+func (d *doom) step(delivery string, step synchronizer.Step) {
+	if strings.HasPrefix(delivery, d.namespace+"/") {
+		d.came(string(step))
+	}
+}
+
+// came counts a moment, and does not return from the last one.
+func (d *doom) came(moment string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.armed || moment != d.at {
+		return
+	}
+	if d.left--; d.left == 0 {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL) // nothing can be done where it fails
+		select {}
+	}
+}
+
+// wrote arms d once the text that it waits for is in a status.
+func (d *doom) wrote(status []byte) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.armed = d.armed || bytes.Contains(status, []byte(d.after))
+}
+
+// watched tells doom of the writes that were answered.
+type watched struct {
+	next http.RoundTripper
+	doom *doom
+}
+
+func (w *watched) RoundTrip(r *http.Request) (*http.Response, error) {
+	moment := w.doom.moment(r)
+	var status []byte
+	if moment == "status-answered" && r.Body != nil {
+		var err error
+		if status, err = io.ReadAll(r.Body); err != nil {
+			return nil, err
+		}
+		r = r.Clone(r.Context())
+		r.Body = io.NopCloser(bytes.NewReader(status))
+	}
+	answer, err := w.next.RoundTrip(r)
+	if err == nil && answer.StatusCode < 300 && moment != "" {
+		w.doom.came(moment)
+		w.doom.wrote(status)
+	}
+	return answer, err
+}
+
+// moment names what r writes of the one Delivery; empty: nothing that counts.
+func (d *doom) moment(r *http.Request) string {
+	ours := strings.HasPrefix(r.Header.Get("Impersonate-User"), "system:serviceaccount:"+d.namespace+":")
+	_, delivery, _ := strings.Cut(r.URL.Path, "/namespaces/"+d.namespace+"/deliveries/")
+	switch {
+	case r.Method == http.MethodGet, r.URL.Query().Has("dryRun"):
+	case ours && r.Method == http.MethodPatch:
+		return "apply-answered"
+	case ours && r.Method == http.MethodDelete:
+		return "delete-answered"
+	case strings.HasSuffix(delivery, "/status"):
+		return "status-answered"
+	case delivery != "":
+		return "delivery-answered"
+	}
+	return ""
+}
