@@ -22,14 +22,15 @@ import (
 
 func main() {
 	var d doom
-	kubeconfig := flag.String("kubeconfig", "", "path to the kubeconfig")
-	namespace := flag.String("namespace", "sealift-system", "namespace of the synchronizer's own objects")
-	elect := flag.Bool("leader-elect", false, "work only while holding the lease")
-	flag.StringVar(&d.namespace, "of", "", "namespace of the one Delivery that counts")
-	flag.StringVar(&d.at, "at", "", "a step; or apply-answered, delete-answered, status-answered, delivery-answered")
-	flag.StringVar(&d.after, "after", "", "count once a status with this text was written")
-	flag.IntVar(&d.left, "nth", 1, "which time")
-	flag.Parse()
+	flags := flag.NewFlagSet("killer", flag.ExitOnError) // controller-runtime has a flag of its own
+	kubeconfig := flags.String("kubeconfig", "", "path to the kubeconfig")
+	namespace := flags.String("namespace", "sealift-system", "namespace of the synchronizer's own objects")
+	elect := flags.Bool("leader-elect", false, "work only while holding the lease")
+	flags.StringVar(&d.namespace, "of", "", "namespace of the one Delivery that counts")
+	flags.StringVar(&d.at, "at", "", "a step; or apply-answered, delete-answered, status-answered, delivery-answered")
+	flags.StringVar(&d.after, "after", "", "count once a status with this text was written")
+	flags.IntVar(&d.left, "nth", 1, "which time")
+	_ = flags.Parse(os.Args[1:]) // exits
 	d.armed = d.after == ""
 	if err := d.run(*kubeconfig, *namespace, *elect); err != nil {
 		slog.Error("running the synchronizer", "error", err)
