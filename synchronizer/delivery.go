@@ -42,6 +42,10 @@ type Delivery struct {
 	Rollback, Irreversible bool
 	// Tailoring is what differs from the release in this cluster.
 	Tailoring tailor.Options
+	// Tailored stands for Tailoring, and tells nothing of it; empty: there is none.
+	Tailored string
+	// Untailored is why Tailoring cannot be had; nothing is written then.
+	Untailored error `json:"-"`
 	// Ignore are fields that are given up once somebody else sets them.
 	Ignore []engine.IgnoreRule
 	// Health holds rules for kinds that kstatus does not know.
@@ -113,6 +117,8 @@ type State struct {
 	Accepted map[string]Watermark
 	// Applied is the last release that was applied in full and became healthy.
 	Applied artifact.Ref
+	// Tailored is Delivery.Tailored as it was for Applied.
+	Tailored string
 	// Attempted is the release of which something was written; empty once it is
 	// the applied one.
 	Attempted digest.Digest

@@ -26,9 +26,13 @@ func (s *Synchronizer) settle(ctx context.Context, d Delivery, l *loaded, waterm
 	if fresh := l.release.Ref != m.State().Applied && l.release.Ref.Digest != m.State().Attempted; fresh && d.Blocked != nil {
 		return at(Depend, d.Blocked)
 	}
-	s.step(d, Tailor)
+	objects, err := s.tailor(ctx, d, l, memo)
+	if err != nil {
+		return at(Tailor, err)
+	}
 	target := s.target(d, l, m.State())
 	target.Judge = memo.vitals.judge
+	target.Objects = objects
 	s.step(d, Plan)
 	plan, err := s.engine.Plan(ctx, target)
 	if err != nil {
@@ -76,12 +80,11 @@ func (s *Synchronizer) target(d Delivery, l *loaded, state State) engine.Target 
 		Owner:          d.Owner(),
 		User:           d.User,
 		Namespace:      d.Namespace,
-		Objects:        l.objects,
 		Kinds:          state.Kinds,
 		Prune:          d.Prune,
 		PruneProtected: d.PruneProtected,
 		Correct:        d.Correct,
-		Settled:        l.release.Ref == state.Applied,
+		Settled:        settled(d, l, state),
 		Release:        l.release.Ref.Digest.String(),
 		Confirmed:      state.Confirmed,
 		Ignore:         d.Ignore,

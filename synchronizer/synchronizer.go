@@ -10,6 +10,7 @@ import (
 
 	"sealift.dev/artifact"
 	"sealift.dev/synchronizer/engine"
+	"sealift.dev/synchronizer/tailor"
 	"sealift.dev/verify"
 )
 
@@ -70,6 +71,7 @@ type Synchronizer struct {
 	verifier *verify.Verifier
 	options  Options
 	networks artifact.NetworkPool
+	tailors  tailor.Tailor
 
 	mu         sync.Mutex
 	deliveries map[string]*memo
@@ -122,6 +124,7 @@ type memo struct {
 	lost      error
 	unhealthy unhealthy
 	vitals    vitals
+	tailored  []tailored
 }
 
 // unhealthy is how long this process has seen a release not healthy. Time in which

@@ -449,6 +449,10 @@ type Release struct {
 	// Since is when the first object was written; absent when none was.
 	// +optional
 	Since *metav1.Time `json:"since,omitempty"`
+	// Tailored stands for what differed from the release: patches, namespace, variables
+	// and keys.
+	// +optional
+	Tailored string `json:"tailored,omitempty"`
 }
 
 // ObjectHealth is an object that is not ready.
@@ -486,6 +490,10 @@ type Quarantine struct {
 	Digest string `json:"digest"`
 	// Cause is why it failed.
 	Cause string `json:"cause"`
+	// Tailored stands for what differed from the release then; it is tried again when
+	// something else does.
+	// +optional
+	Tailored string `json:"tailored,omitempty"`
 }
 
 // Watermark is the highest release that a Delivery has accepted from a repository.

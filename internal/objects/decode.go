@@ -67,12 +67,16 @@ func (c *contents) read(f File, limits Limits) {
 		c.err = err
 		return
 	}
+	encrypted := orders{}
 	for _, document := range documents {
 		place := fmt.Sprintf("%q line %d", f.Path, document.Line)
 		var value any
 		if err := json.Unmarshal(document.JSON, &value); err != nil {
 			c.err = fmt.Errorf("%s: %w", place, err)
 			return
+		}
+		if object, ok := value.(map[string]any); ok {
+			encrypted.keep(object, document)
 		}
 		c.places, c.values = append(c.places, place), append(c.values, value)
 	}
@@ -104,6 +108,9 @@ func (d *decoder) take(c contents) error {
 
 func (d *decoder) object(place string, object map[string]any) error {
 	if items, ok := listItems(object); ok {
+		if IsEncrypted(object) {
+			return fmt.Errorf("%s: a List that SOPS encrypted as a whole; hint: encrypt its objects, one by one", place)
+		}
 		for i, item := range items {
 			child, ok := item.(map[string]any)
 			if !ok {

@@ -20,6 +20,9 @@ import (
 type Document struct {
 	Line int // where it begins in its file, from 1
 	JSON []byte
+	// order and mac are those of a document that SOPS encrypted.
+	order []string
+	mac   string
 }
 
 // Documents splits a file and reads each document as Kubernetes does. A file
@@ -43,7 +46,7 @@ func Documents(f File, limits Limits) ([]Document, error) {
 				return nil, fmt.Errorf("%q line %d: %w", f.Path, c.line-1+max(c.at, 1), c.err)
 			}
 			if c.converted != nil {
-				documents = append(documents, Document{Line: c.line - 1 + c.at, JSON: c.converted})
+				documents = append(documents, Document{Line: c.line - 1 + c.at, JSON: c.converted, order: c.order, mac: c.mac})
 			}
 		}
 		if len(documents) > limits.Documents {
@@ -61,9 +64,11 @@ type chunk struct {
 	converted []byte
 	at        int // the line in the chunk of its first value, or of the error
 	err       error
+	order     []string
+	mac       string
 }
 
-func (c *chunk) convert(limits Limits) { c.converted, c.at, c.err = convert(c.data, limits) }
+func (c *chunk) convert(limits Limits) { c.converted, c.at, c.err = c.read(limits) }
 
 // A batch is read at once. A larger document is a batch of its own, so that reading
 // several takes no more memory than reading the largest one.
@@ -106,7 +111,12 @@ func jsonDocument(f File, limits Limits) ([]Document, error) {
 		}
 		return nil, fmt.Errorf("%q line %d: %w", f.Path, line, err)
 	}
-	return []Document{{Line: 1, JSON: f.Data}}, nil
+	d := Document{Line: 1, JSON: f.Data}
+	var root yaml.Node
+	if bytes.Contains(f.Data, []byte(sopsKey)) && yaml.Unmarshal(f.Data, &root) == nil {
+		d.order, d.mac = orderOf(&root)
+	}
+	return []Document{d}, nil
 }
 
 // checkText refuses what is not UTF-8 text: images, UTF-16, control characters.
@@ -148,9 +158,10 @@ func isMarker(line []byte) bool {
 	return ok && (len(after) == 0 || bytes.IndexByte([]byte(" \t\r\n"), after[0]) >= 0)
 }
 
-// convert reads one chunk. It returns nil for an empty document, and the line
+// read converts the chunk. It returns nil for an empty document, and the line
 // in the chunk of the first value or of the error.
-func convert(chunk []byte, limits Limits) (converted []byte, line int, err error) {
+func (c *chunk) read(limits Limits) (converted []byte, line int, err error) {
+	chunk := c.data
 	if int64(len(chunk)) > limits.Document {
 		return nil, 0, fmt.Errorf("a document of more than %d bytes: %w", limits.Document, ErrLimit)
 	}
@@ -175,6 +186,7 @@ func convert(chunk []byte, limits Limits) (converted []byte, line int, err error
 	if null {
 		return nil, 0, nil
 	}
+	c.order, c.mac = orderOf(&root)
 	root = yaml.Node{} // the conversion needs as much memory again
 	converted, err = k8syaml.YAMLToJSONStrict(chunk)
 	if err != nil {

@@ -171,6 +171,11 @@ func (g *gatherer) add(file string, text bool) ([]byte, error) {
 		if err := g.check(objects.File{Path: file, Data: data}); err != nil {
 			return nil, err
 		}
+		kept, err := objects.KeepOrder(objects.File{Path: file, Data: data}, g.limits)
+		if err != nil {
+			return nil, err
+		}
+		data = kept.Data
 	}
 	if err := g.files.WriteFile("/"+file, data); err != nil {
 		return nil, fmt.Errorf("%q: %w", file, err)

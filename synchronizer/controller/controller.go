@@ -73,10 +73,10 @@ func Run(ctx context.Context, o Options) error {
 		return fmt.Errorf("starting the controller: %w", err)
 	}
 	r.synchronizer = synchronizer.New(e, verifier, o.Registries)
-	if r.trust, err = newTrustSecrets(o.Config, r.queue.add); err != nil {
+	if r.sources, err = newSources(o.Config, r.queue.add); err != nil {
 		return fmt.Errorf("connecting to the cluster: %w", err)
 	}
-	defer r.trust.close()
+	defer r.sources.close()
 	serve := func(ctx context.Context) error {
 		o.Log.Info("serving deliveries", "cluster", o.Config.Host, "namespace", o.Namespace)
 		return e.Run(ctx)
@@ -169,7 +169,7 @@ type reconciler struct {
 	checked  sync.Map // name of a TrustPolicy → checked
 	told     sync.Map // types.NamespacedName → told
 	programs programs
-	trust    *trustSecrets
+	sources  *sources
 }
 
 func (r *reconciler) register(ctx context.Context, m manager.Manager) error {

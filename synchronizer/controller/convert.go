@@ -7,12 +7,12 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"sealift.dev/api/v1alpha1"
 	"sealift.dev/artifact"
 	"sealift.dev/synchronizer"
 	"sealift.dev/synchronizer/engine"
-	"sealift.dev/synchronizer/tailor"
 )
 
 var (
@@ -42,15 +42,11 @@ func (r *reconciler) convert(ctx context.Context, d *v1alpha1.Delivery) (synchro
 		Confirmed:      d.Annotations[v1alpha1.ConfirmAnnotation],
 		Requested:      requested(d),
 	}
-	asked.Tailoring.TargetNamespace = spec.TargetNamespace
 	for _, i := range spec.IgnoreFields {
 		asked.Ignore = append(asked.Ignore, engine.IgnoreRule{Group: i.Group, Kind: i.Kind, Name: i.Name, Pointers: i.Paths})
 	}
 	for _, h := range spec.Health {
 		asked.Health = append(asked.Health, synchronizer.HealthRule(h))
-	}
-	for _, p := range spec.Patches {
-		asked.Tailoring.Patches = append(asked.Tailoring.Patches, tailor.Patch{Patch: p.Patch, Target: (*tailor.Target)(p.Target)})
 	}
 	repository, err := artifact.ParseRepository(spec.Source.URL)
 	if err != nil {
@@ -63,9 +59,12 @@ func (r *reconciler) convert(ctx context.Context, d *v1alpha1.Delivery) (synchro
 		Digest:     digest.Digest(spec.Source.Digest),
 		Insecure:   spec.Source.Insecure,
 	}
-	if err := r.policies(ctx, d, &asked); err != nil {
+	read := r.sources.reading(client.ObjectKeyFromObject(d))
+	defer read.done()
+	if err := r.policies(ctx, d, &asked, read); err != nil {
 		return asked, err
 	}
+	asked.Untailored = r.tailoring(ctx, d, &asked, read)
 	asked.Unreachable = r.identify(ctx, d, &asked.Source)
 	if asked.Blocked = r.blocked(ctx, d); errors.Is(asked.Blocked, errInvalidSpec) {
 		return asked, asked.Blocked

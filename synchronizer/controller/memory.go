@@ -38,8 +38,9 @@ type record struct {
 // remember reads the acceptance record of d, once a process.
 func (r *reconciler) remember(ctx context.Context, d *v1alpha1.Delivery, asked synchronizer.Delivery) (*memory, error) {
 	m := &memory{r: r, d: d, repository: asked.Source.Repository.String()}
-	if asked.Requested != d.Status.LastHandledReconcileAt && d.Status.Quarantined != nil {
-		d.Status.Quarantined, d.Status.Attempted = nil, nil // a person asks to try again
+	if q := d.Status.Quarantined; q != nil && (asked.Requested != d.Status.LastHandledReconcileAt ||
+		asked.Untailored == nil && asked.Tailored != q.Tailored) {
+		d.Status.Quarantined, d.Status.Attempted = nil, nil // a person asks to try again, or something else
 	}
 	key := client.ObjectKeyFromObject(d)
 	if kept, found := r.accepted.Load(key); found {
@@ -101,7 +102,7 @@ func (m *memory) State() synchronizer.State {
 		}
 	}
 	if status.Applied != nil {
-		state.Applied = m.appliedRef(status.Applied)
+		state.Applied, state.Tailored = m.appliedRef(status.Applied), status.Applied.Tailored
 	}
 	if status.Attempted != nil && status.Attempted.Since != nil {
 		state.Attempted = digest.Digest(status.Attempted.Digest)

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"sealift.dev/api/v1alpha1"
 	"sealift.dev/artifact"
@@ -18,19 +17,15 @@ import (
 
 // policies adds to asked who must have signed: what the source is under, and what
 // the place is under that the last good release came from, if that is another.
-func (r *reconciler) policies(ctx context.Context, d *v1alpha1.Delivery, asked *synchronizer.Delivery) error {
+func (r *reconciler) policies(ctx context.Context, d *v1alpha1.Delivery, asked *synchronizer.Delivery, sources *reading) error {
 	var list v1alpha1.TrustPolicyList
 	if err := r.client.List(ctx, &list); err != nil {
 		return fmt.Errorf("listing trust policies: %w", err)
 	}
 	slices.SortFunc(list.Items, func(a, b v1alpha1.TrustPolicy) int { return strings.Compare(a.Name, b.Name) })
-	user, used := client.ObjectKeyFromObject(d), []types.NamespacedName{}
-	defer func() { r.trust.use(user, used) }()
 	read := func(namespace string) reader {
 		return func(ref policy.SecretKey) ([]byte, error) {
-			name := types.NamespacedName{Namespace: namespace, Name: ref.Name}
-			used = append(used, name)
-			return r.trust.read(ctx, user, name, ref.Key)
+			return sources.entry(ctx, types.NamespacedName{Namespace: namespace, Name: ref.Name}, ref.Key)
 		}
 	}
 	var err error

@@ -43,6 +43,8 @@ func causes() []cause {
 		{is(errCertSecret), "CertSecretNotFound", false},
 		{is(errCycle), "DependencyCycle", true},
 		{is(errNotReady), reasonDependency, false},
+		{is(errSubstituteSource), "SubstituteSourceNotFound", false},
+		{is(errDecryptionKey), "DecryptionKeyNotFound", false},
 		{is(synchronizer.ErrTrustRevoked), reasonRevoked, true},
 		{is(synchronizer.ErrDowngrade), "Downgrade", true},
 		{is(synchronizer.ErrEquivocation), "Equivocation", true},
@@ -57,7 +59,13 @@ func causes() []cause {
 		{is(artifact.ErrNotFound), "ReleaseNotFound", false},
 		{is(artifact.ErrCorrupt), "ReleaseCorrupt", false},
 		{is(artifact.ErrLimit), "LimitExceeded", false},
+		{atTailor, "TailorFailed", true},
 	}
+}
+
+func atTailor(err error) bool {
+	var step *synchronizer.Error
+	return errors.As(err, &step) && step.Step == synchronizer.Tailor
 }
 
 func is(target error) func(error) bool {
@@ -78,7 +86,6 @@ func byStep() map[synchronizer.Step]string {
 		synchronizer.Wait:      "HealthFailed",
 		synchronizer.Prune:     "PruneFailed",
 		synchronizer.Depend:    reasonDependency,
-		synchronizer.Tailor:    "TailorFailed",
 	}
 }
 

@@ -194,7 +194,7 @@ func (r *reconciler) forget(name types.NamespacedName) {
 	r.accepted.Delete(name)
 	r.accesses.Delete(name)
 	r.told.Delete(name)
-	r.trust.use(name, nil)
+	r.sources.use(name, nil)
 	r.owners.Delete(engine.OwnerOf(name.Namespace, name.Name))
 	r.synchronizer.Forget(name.Namespace, name.Name)
 }

@@ -57,7 +57,7 @@ func after(d *v1alpha1.Delivery, asked synchronizer.Delivery, out synchronizer.O
 	wanted := out.Wanted != nil && out.Running != nil && out.Wanted.Ref == out.Running.Ref
 	switch {
 	case out.Quarantine:
-		status.Quarantined = &v1alpha1.Quarantine{Digest: out.Wanted.Ref.Digest.String(), Cause: clip(err.Error())}
+		status.Quarantined = &v1alpha1.Quarantine{Digest: out.Wanted.Ref.Digest.String(), Cause: clip(err.Error()), Tailored: asked.Tailored}
 	case status.Quarantined != nil && out.Wanted != nil && out.Wanted.Ref.Digest.String() != status.Quarantined.Digest:
 		status.Quarantined = nil
 	}
@@ -71,6 +71,9 @@ func after(d *v1alpha1.Delivery, asked synchronizer.Delivery, out synchronizer.O
 	case stays(d, out): // a healed or scaled object rolls out: that is told when it takes long
 	default:
 		progressing(&status, d.Generation, waitingMessage(asked, out))
+	}
+	if r := out.Running; out.Healthy && r != nil && status.Applied != nil && status.Applied.Digest == r.Ref.Digest.String() {
+		status.Applied.Tailored = asked.Tailored
 	}
 	return status
 }

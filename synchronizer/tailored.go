@@ -1,0 +1,50 @@
+package synchronizer
+
+import (
+	"context"
+	"crypto/sha256"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"sealift.dev/artifact"
+)
+
+// tailored is what this cluster has of a release, made once.
+type tailored struct {
+	ref         artifact.Ref
+	environment string
+	options     [sha256.Size]byte
+	objects     []*unstructured.Unstructured
+}
+
+// tailor makes of a release what d wants of it. Nothing is made of it while it is not
+// known what d wants.
+func (s *Synchronizer) tailor(ctx context.Context, d Delivery, l *loaded, memo *memo) ([]*unstructured.Unstructured, error) {
+	s.step(d, Tailor)
+	if d.Untailored != nil {
+		return nil, d.Untailored
+	}
+	if d.Tailored == "" {
+		memo.tailored = nil
+		return s.tailors.Apply(ctx, l.objects, d.Tailoring)
+	}
+	key := tailored{ref: l.release.Ref, environment: l.environment, options: fingerprint(d.Tailoring)}
+	for _, made := range memo.tailored {
+		if made.ref == key.ref && made.environment == key.environment && made.options == key.options {
+			return made.objects, nil
+		}
+	}
+	var err error
+	if key.objects, err = s.tailors.Apply(ctx, l.objects, d.Tailoring); err != nil {
+		return nil, err
+	}
+	const kept = 2 // the release that is wanted, and the last good one
+	memo.tailored = slices.Insert(memo.tailored[:min(len(memo.tailored), kept-1)], 0, key)
+	return key.objects, nil
+}
+
+// settled says that just this was applied in full before.
+func settled(d Delivery, l *loaded, state State) bool {
+	return l.release.Ref == state.Applied && d.Tailored == state.Tailored
+}
