@@ -191,6 +191,10 @@ type Outcome struct {
 	// Quarantine asks for Wanted to be quarantined; the next pass goes back to
 	// the last good release.
 	Quarantine bool
+	// Asking is how long the pass has had to do without an answer of the registry that
+	// is on its way; zero: it has them all. What runs is kept meanwhile, and nothing is
+	// known to be wrong.
+	Asking time.Duration
 	// Next is when the next pass is due at the latest.
 	Next time.Duration
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -30,18 +31,23 @@ type loaded struct {
 }
 
 // want loads the release that the source names, and the watermark it raises.
-func (s *Synchronizer) want(ctx context.Context, d Delivery, memo *memo, state State) (*loaded, Watermark, error) {
+func (s *Synchronizer) want(d Delivery, memo *memo, state State) (*loaded, Watermark, error) {
 	if d.Unreachable != nil {
 		return nil, Watermark{}, at(Resolve, d.Unreachable)
 	}
-	s.step(d, Resolve)
-	ref, err := s.resolve(ctx, d, memo)
-	if err != nil {
-		return nil, Watermark{}, at(Resolve, err)
-	}
-	l, err := s.load(ctx, d, ref, memo.wanted)
+	ref, err := s.resolve(d, memo)
 	if err != nil {
 		return nil, Watermark{}, err
+	}
+	if before := memo.refused; before.err != nil && before.ref == ref && time.Now().Before(memo.retry) {
+		return before.wanted, Watermark{}, before.err
+	}
+	l, err := s.load(d, ref, memo)
+	if err != nil {
+		return nil, Watermark{}, err
+	}
+	if memo.wanted != nil && memo.wanted.release.Ref == state.Applied {
+		memo.good = memo.wanted // so that the way back asks nobody
 	}
 	memo.wanted = l
 	s.step(d, Accept)
@@ -73,20 +79,12 @@ func (e *QuarantineError) Error() string {
 
 // lastGood loads the release that was applied last, by its digest; it is
 // verified like any other. It is nil when there is none, or when it is wanted.
-func (s *Synchronizer) lastGood(ctx context.Context, d Delivery, memo *memo, state State, wanted *loaded) (*loaded, error) {
+func (s *Synchronizer) lastGood(d Delivery, memo *memo, state State, wanted *loaded) (*loaded, error) {
 	if state.Applied.Digest == "" || wanted != nil && wanted.release.Ref == state.Applied {
+		memo.good = nil
 		return nil, nil
 	}
-	if memo.lost != nil && time.Now().Before(memo.retry) {
-		return nil, memo.lost
-	}
-	known := memo.good
-	if memo.wanted != nil && memo.wanted.release.Ref == state.Applied {
-		known = memo.wanted // so that a registry that is down stops no drift correction
-	}
-	l, err := s.load(ctx, d, state.Applied, known)
-	err = unlessNew(memo.lost, err)
-	memo.lost = err
+	l, err := s.load(d, state.Applied, memo)
 	if err != nil {
 		return nil, err
 	}
@@ -94,44 +92,87 @@ func (s *Synchronizer) lastGood(ctx context.Context, d Delivery, memo *memo, sta
 	return l, nil
 }
 
-// load verifies, pulls and decodes the release at ref, unless before says that
-// the same was done under the same policies.
-func (s *Synchronizer) load(ctx context.Context, d Delivery, ref artifact.Ref, before *loaded) (*loaded, error) {
+// load is the release at ref, verified, pulled and decoded in the background, unless
+// the same was done before under the same policies.
+func (s *Synchronizer) load(d Delivery, ref artifact.Ref, memo *memo) (*loaded, error) {
 	under, err := d.under(ref.Repository)
 	if err != nil {
 		return nil, at(Verify, err)
 	}
 	now, policies := time.Now(), fingerprint(under)
-	decoded := before != nil && before.release.Ref == ref && before.environment == d.Environment
-	holds := decoded && before.policies == policies && before.holds(now)
-	if holds && (before.again.IsZero() || now.Before(before.again)) {
+	before := memo.known(ref, d.Environment)
+	holds := before != nil && before.policies == policies && before.holds(now)
+	if holds && before.fresh(now) {
 		return before, nil
 	}
 	registry, err := s.registry(d.Source)
 	if err != nil {
 		return nil, at(Verify, err)
 	}
+	l, err := consult(s, memo.errand(registry, ref, d, policies), d, memo, func(l *loaded) bool { return l.fresh(now) },
+		func(ctx context.Context) (*loaded, error) { return s.acquire(ctx, registry, d, ref, under, before) })
+	switch {
+	case err == nil && l.holds(now):
+		return l, nil
+	case err == nil:
+		return nil, errPending // its trust has ended, and is asked for again
+	case holds && errors.Is(err, errPending):
+		return before, nil
+	case holds && undecided(err):
+		before.again = now.Add(jitter(againRetry))
+		return before, nil
+	}
+	var step *Error
+	if errors.As(err, &step) {
+		return nil, err
+	}
+	return nil, acquiring(Verify, err)
+}
+
+// known is the release at ref, where it is loaded.
+func (memo *memo) known(ref artifact.Ref, environment string) *loaded {
+	for _, l := range []*loaded{memo.wanted, memo.good} {
+		if l != nil && l.release.Ref == ref && l.environment == environment {
+			return l
+		}
+	}
+	return nil
+}
+
+// errand is the question for a release, which only this Delivery asks: who must have
+// signed it, and who may read it, is its own matter.
+func (memo *memo) errand(registry *reach, ref artifact.Ref, d Delivery, policies [sha256.Size]byte) *question[*loaded] {
+	key := fingerprint(registry.key, ref, d.Environment, policies)
+	memo.wants = append(memo.wants, key)
+	if memo.errands[key] == nil {
+		memo.errands[key] = newQuestion(ref.Repository.Host, func(a, b *loaded) bool { return false })
+	}
+	return memo.errands[key]
+}
+
+// acquire verifies, pulls and decodes the release at ref. What is known of it from
+// before is not pulled again.
+func (s *Synchronizer) acquire(ctx context.Context, registry *reach, d Delivery, ref artifact.Ref, under []verify.NamedPolicy, before *loaded) (*loaded, error) {
+	if err := registry.free(ref.Repository.Host); err != nil {
+		return nil, acquiring(Verify, fmt.Errorf("verifying %s: %w", ref, err))
+	}
 	s.step(d, Verify)
 	judging, cancel := context.WithTimeout(ctx, verifyTimeout)
 	defer cancel()
 	verified, err := s.verifier.Release(judging, registry, ref, under, verify.Claim{Namespace: d.Namespace})
 	s.verdict(err)
-	if holds && undecided(err) {
-		before.again = now.Add(jitter(againRetry))
-		return before, nil
-	}
+	registry.heed(ref.Repository.Host, err)
 	if err != nil {
-		return nil, at(Verify, err)
+		return nil, acquiring(Verify, err)
 	}
-	l := &loaded{release: releaseOf(verified), environment: d.Environment, policies: policies, until: verified.Until(), again: again(verified.Verdicts(), now)}
-	if decoded {
+	l := &loaded{release: releaseOf(verified), environment: d.Environment, policies: fingerprint(under), until: verified.Until(), again: again(verified.Verdicts(), time.Now())}
+	if before != nil {
 		l.objects = before.objects
 		return l, nil
 	}
-	if l.objects, err = s.fetch(ctx, registry, verified, d); err != nil {
-		return nil, err
-	}
-	return l, nil
+	l.objects, err = s.fetch(ctx, registry, verified, d)
+	registry.heed(ref.Repository.Host, err)
+	return l, err
 }
 
 const (
@@ -157,17 +198,24 @@ func again(verdicts []verify.Verdict, now time.Time) time.Time {
 // holds says that nothing has ended that the verdict on l rests on.
 func (l *loaded) holds(now time.Time) bool { return l.until.IsZero() || now.Before(l.until) }
 
+// fresh says that it need not be verified again, either.
+func (l *loaded) fresh(now time.Time) bool {
+	return l.holds(now) && (l.again.IsZero() || now.Before(l.again))
+}
+
 // fetch pulls and decodes what was verified.
-func (s *Synchronizer) fetch(ctx context.Context, registry *artifact.Registry, verified verify.Verified, d Delivery) ([]*unstructured.Unstructured, error) {
+func (s *Synchronizer) fetch(ctx context.Context, registry *reach, verified verify.Verified, d Delivery) ([]*unstructured.Unstructured, error) {
 	s.step(d, Pull)
-	files, err := pull(ctx, registry, verified)
+	pulling, cancel := context.WithTimeout(ctx, pullTimeout)
+	defer cancel()
+	files, err := pull(pulling, registry.Registry, verified)
 	if err != nil {
-		return nil, at(Pull, err)
+		return nil, acquiring(Pull, err)
 	}
 	s.step(d, Decode)
 	decoded, err := decode(files, d.Environment)
 	if err != nil {
-		return nil, at(Decode, fmt.Errorf("release %s: %w", verified.Ref(), err))
+		return nil, acquiring(Decode, fmt.Errorf("release %s: %w", verified.Ref(), err))
 	}
 	return decoded, nil
 }

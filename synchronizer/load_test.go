@@ -76,7 +76,12 @@ func TestLoadAgain(t *testing.T) {
 		d := Delivery{Source: Source{Repository: place, Insecure: true}, Environment: "prod", Policies: under}
 		before := &loaded{release: Release{Ref: place.At(digest)}, environment: "prod", policies: fingerprint(tt.policies), until: tt.until, again: tt.again,
 			objects: []*unstructured.Unstructured{{}}}
-		got, err := New(nil, verifier, Options{}).load(t.Context(), d, place.At(digest), before)
+		s := New(nil, verifier, Options{})
+		memo := s.memo(d)
+		memo.wanted = before
+		_, _ = s.load(d, place.At(digest), memo)
+		answered(memo)
+		got, err := s.load(d, place.At(digest), memo)
 		var refusal *verify.Refusal
 		switch errors.As(err, &refusal); {
 		case tt.refused == "" && (err != nil || got != before || !got.again.After(time.Now())):
@@ -105,9 +110,20 @@ func TestWantRaises(t *testing.T) {
 	} {
 		release := Release{Ref: ref, SignedBy: tt.signedBy, Statement: artifact.Statement{Repository: seven.Repository, Epoch: tt.epoch, Sequence: 1}}
 		memo := &memo{wanted: &loaded{release: release, environment: "prod", policies: fingerprint(d.Policies)}}
-		_, got, err := New(nil, nil, Options{}).want(t.Context(), d, memo, State{Accepted: map[string]Watermark{seven.Repository: seven}})
+		_, got, err := New(nil, nil, Options{}).want(d, memo, State{Accepted: map[string]Watermark{seven.Repository: seven}})
 		if err != nil || got.Epoch != tt.want {
 			t.Errorf("%s: epoch %d, want %d: %v", tt.name, got.Epoch, tt.want, err)
+		}
+	}
+}
+
+// answered waits until nothing is asked for any more.
+func answered(memo *memo) {
+	for _, q := range memo.errands {
+		for busy := true; busy; time.Sleep(time.Millisecond) {
+			q.mu.Lock()
+			busy = q.busy
+			q.mu.Unlock()
 		}
 	}
 }

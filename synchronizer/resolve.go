@@ -2,6 +2,7 @@ package synchronizer
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,63 +16,92 @@ import (
 const (
 	// maxTags bounds the tag list that a semver source may need.
 	maxTags = 20_000
-	// maxRegistries bounds the clients kept, one for each pull secret's content.
-	maxRegistries = 1_000
 
-	// A slow registry holds a worker no longer than this.
+	// What a slow registry is waited for.
 	resolveTimeout = 20 * time.Second
 	verifyTimeout  = 30 * time.Second
+	pullTimeout    = 2 * time.Minute
 )
 
-// resolution is the last answer of the registry.
-type resolution struct {
-	source    string
-	requested string
-	ref       artifact.Ref
-	next      time.Time
-}
-
-// resolve names the digest that the source stands for, asking the registry once
-// an interval, when the source changes, or on request.
-func (s *Synchronizer) resolve(ctx context.Context, d Delivery, memo *memo) (artifact.Ref, error) {
-	if d.Source.Digest != "" {
-		memo.resolved.next = time.Now().Add(jitter(d.Interval))
-		return d.Source.Repository.At(d.Source.Digest), nil
+// resolve names the digest that the source stands for: what the registry said last. It
+// is asked again once an interval, whoever of those who follow the tag asks first.
+func (s *Synchronizer) resolve(d Delivery, memo *memo) (artifact.Ref, error) {
+	source := d.Source
+	if source.Digest != "" {
+		memo.due = sooner(memo.due, time.Now().Add(jitter(d.Interval)))
+		return source.Repository.At(source.Digest), nil
 	}
-	last := memo.resolved
-	source := fmt.Sprintf("%s %s %s", d.Source.Repository, d.Source.Tag, d.Source.Semver)
-	fresh := last.source == source && last.requested == d.Requested && time.Now().Before(last.next)
-	if fresh && last.ref.Digest != "" {
-		return last.ref, nil
-	}
-	asking, cancel := context.WithTimeout(ctx, resolveTimeout)
-	defer cancel()
-	begun := time.Now()
-	ref, err := s.ask(asking, d.Source)
-	if err != nil {
-		return artifact.Ref{}, err
-	}
-	memo.resolved = resolution{source: source, requested: d.Requested, ref: ref, next: time.Now().Add(max(jitter(d.Interval), rest(begun)))}
-	return ref, nil
-}
-
-func (s *Synchronizer) ask(ctx context.Context, source Source) (artifact.Ref, error) {
 	registry, err := s.registry(source)
 	if err != nil {
-		return artifact.Ref{}, err
+		return artifact.Ref{}, at(Resolve, err)
 	}
-	if source.Semver == "" {
-		return registry.Resolve(ctx, source.Repository, source.Tag)
+	tag := source.Tag
+	if source.Semver != "" {
+		tags, err := s.listed(d, memo, registry)
+		if err != nil {
+			return artifact.Ref{}, acquiring(Resolve, err)
+		}
+		if tag, err = highest(tags, source.Semver); err != nil {
+			return artifact.Ref{}, at(Resolve, fmt.Errorf("choosing a version of %s: %w", source.Repository, err))
+		}
 	}
-	tags, err := registry.Tags(ctx, source.Repository, maxTags)
+	key := fingerprint(registry.key, source.Repository, tag)
+	q := follow(s, s.tags, key, d, source.Repository.Host, func(a, b artifact.Ref) bool { return a == b })
+	ref, err := consult(s, q, d, memo, nil, func(ctx context.Context) (artifact.Ref, error) {
+		s.step(d, Resolve)
+		return asking(ctx, registry, source.Repository, func(ctx context.Context) (artifact.Ref, error) {
+			return registry.Resolve(ctx, source.Repository, tag)
+		})
+	})
+	return ref, acquiring(Resolve, err)
+}
+
+// listed are the tags of the source's repository that are versions. One list serves
+// all ranges, and no tag's manifest is read for it.
+func (s *Synchronizer) listed(d Delivery, memo *memo, registry *reach) ([]string, error) {
+	place := d.Source.Repository
+	q := follow(s, s.lists, fingerprint(registry.key, place), d, place.Host, slices.Equal[[]string])
+	return consult(s, q, d, memo, nil, func(ctx context.Context) ([]string, error) {
+		return asking(ctx, registry, place, func(ctx context.Context) ([]string, error) {
+			tags, err := registry.Tags(ctx, place, maxTags)
+			return slices.DeleteFunc(tags, func(tag string) bool { return versionOf(tag) == nil }), err
+		})
+	})
+}
+
+// asking asks a registry that may be slow, or may want to be left alone.
+func asking[T any](ctx context.Context, registry *reach, place artifact.Repository, ask func(context.Context) (T, error)) (answer T, err error) {
+	if err := registry.free(place.Host); err != nil {
+		return answer, fmt.Errorf("asking for %s: %w", place, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
+	defer cancel()
+	answer, err = ask(ctx)
+	registry.heed(place.Host, err)
+	return answer, err
+}
+
+// follow is the question with a key, which d wants to know the answer of.
+func follow[T any](s *Synchronizer, all map[[sha256.Size]byte]*question[T], key [sha256.Size]byte, d Delivery, host string, same func(a, b T) bool) *question[T] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if all[key] == nil {
+		all[key] = newQuestion(host, same)
+	}
+	q := all[key]
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.followers[d.Key()] = d.Owner()
+	return q
+}
+
+// versionOf is the version that a tag names; nil: it names none.
+func versionOf(tag string) *semver.Version {
+	v, err := semver.StrictNewVersion(strings.TrimPrefix(tag, "v"))
 	if err != nil {
-		return artifact.Ref{}, err
+		return nil
 	}
-	tag, err := highest(tags, source.Semver)
-	if err != nil {
-		return artifact.Ref{}, fmt.Errorf("choosing a version of %s: %w", source.Repository, err)
-	}
-	return registry.Resolve(ctx, source.Repository, tag)
+	return v
 }
 
 // highest is the tag with the highest version in a range. Tags that are no
@@ -83,8 +113,8 @@ func highest(tags []string, rng string) (string, error) {
 	}
 	var best *semver.Version
 	for _, tag := range tags {
-		v, err := semver.StrictNewVersion(strings.TrimPrefix(tag, "v"))
-		if err != nil || !constraint.Check(v) {
+		v := versionOf(tag)
+		if v == nil || !constraint.Check(v) {
 			continue
 		}
 		if best == nil || best.LessThan(v) {
@@ -96,48 +126,4 @@ func highest(tags []string, rng string) (string, error) {
 		return "", fmt.Errorf("none of %d tags is in the range %q: %w", len(tags), rng, artifact.ErrNotFound)
 	}
 	return rng, nil
-}
-
-// registry is the client for a source; sources that are reached in the same way share one.
-func (s *Synchronizer) registry(source Source) (*artifact.Registry, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	key := fingerprint(source.Insecure, source.DockerConfig, source.CA, source.ClientCert, source.ClientKey)
-	if s.registries[key] != nil {
-		return s.registries[key], nil
-	}
-	transport, err := s.networks.Transport(s.networkOf(source))
-	if err != nil {
-		return nil, fmt.Errorf("reaching the registry: %w", err)
-	}
-	options := artifact.Options{
-		PlainHTTP:    source.Insecure,
-		Transport:    s.tracing(transport),
-		TokenServers: s.options.TokenServers,
-		UserAgent:    s.options.UserAgent,
-	}
-	if source.DockerConfig != nil {
-		credentials, err := artifact.DockerConfigCredentials(source.DockerConfig)
-		if err != nil {
-			return nil, fmt.Errorf("reading the pull secret: %w", err)
-		}
-		options.Credentials = credentials
-	}
-	if len(s.registries) >= maxRegistries {
-		clear(s.registries)
-	}
-	s.registries[key] = artifact.NewRegistry(options)
-	return s.registries[key], nil
-}
-
-// networkOf is the network with the source's own authorities and certificate.
-func (s *Synchronizer) networkOf(source Source) artifact.Network {
-	network := s.options.Network
-	if len(source.CA) > 0 {
-		network.CA = slices.Concat(network.CA, []byte("\n"), source.CA)
-	}
-	if len(source.ClientCert) > 0 {
-		network.ClientCert, network.ClientKey = source.ClientCert, source.ClientKey
-	}
-	return network
 }

@@ -55,7 +55,8 @@ func revokes(state State, err error) bool {
 // undecided says that whether a release is trusted could not be found out.
 func undecided(err error) bool {
 	var refusal *verify.Refusal
-	return errors.As(err, &refusal) && (refusal.Reason == verify.Unavailable || refusal.Reason == verify.NotFound)
+	var busy *busyError
+	return errors.As(err, &busy) || errors.As(err, &refusal) && (refusal.Reason == verify.Unavailable || refusal.Reason == verify.NotFound)
 }
 
 // unlessNew is before where err is the same in other words: a refusal may tell the

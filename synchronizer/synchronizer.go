@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -52,6 +54,10 @@ type Trace struct {
 type Error struct {
 	Step Step
 	Err  error
+
+	// acquired says that it is of what is asked in the background, which is asked
+	// again in its own time.
+	acquired bool
 }
 
 func (e *Error) Error() string { return e.Err.Error() }
@@ -64,6 +70,24 @@ func at(step Step, err error) error {
 	return &Error{Step: step, Err: err}
 }
 
+// acquiring is at for what is asked in the background.
+func acquiring(step Step, err error) error {
+	if err == nil || errors.Is(err, errPending) {
+		return err
+	}
+	return &Error{Step: step, Err: err, acquired: true}
+}
+
+// inPass says that err came up in the pass itself, which decides when it is tried
+// again. Dependencies bring the next pass; there is nothing to try before.
+func inPass(err error) bool {
+	if err == nil || errors.Is(err, errPending) {
+		return false
+	}
+	var step *Error
+	return !errors.As(err, &step) || !step.acquired && step.Step != Depend
+}
+
 // Synchronizer delivers releases to one cluster. It remembers what it resolved,
 // verified and decoded; losing that costs time, never correctness.
 type Synchronizer struct {
@@ -73,9 +97,14 @@ type Synchronizer struct {
 	networks artifact.NetworkPool
 	tailors  tailor.Tailor
 
+	dispatcher dispatcher
+
 	mu         sync.Mutex
 	deliveries map[string]*memo
-	registries map[[sha256.Size]byte]*artifact.Registry
+	registries map[[sha256.Size]byte]*reach
+	// tags and lists are what Deliveries follow: what has a tag, and which tags exist.
+	tags  map[[sha256.Size]byte]*question[artifact.Ref]
+	lists map[[sha256.Size]byte]*question[[]string]
 }
 
 // Options say how registries are reached; credentials and certificates of a source
@@ -89,6 +118,9 @@ type Options struct {
 	Cache      string
 	CacheBytes int64
 	Trace      Trace
+	// Changed is called, and must not block, when the registry's answer brings a
+	// Delivery a pass. Nil: passes come when Outcome.Next says.
+	Changed func(engine.Owner)
 }
 
 // New returns a Synchronizer that reads with options, and lets in what verifier does.
@@ -98,21 +130,34 @@ func New(e *engine.Engine, verifier *verify.Verifier, options Options) *Synchron
 		verifier:   verifier,
 		options:    options,
 		deliveries: map[string]*memo{},
-		registries: map[[sha256.Size]byte]*artifact.Registry{},
+		registries: map[[sha256.Size]byte]*reach{},
+		tags:       map[[sha256.Size]byte]*question[artifact.Ref]{},
+		lists:      map[[sha256.Size]byte]*question[[]string]{},
 	}
 }
 
 // memo is what the process remembers of a Delivery between passes. Passes of
 // one Delivery never overlap.
 type memo struct {
-	asked    [sha256.Size]byte
-	resolved resolution
-	wanted   *loaded
-	good     *loaded
-	refused  refusal
-	failures int
-	// begun is when this pass was.
-	begun time.Time
+	asked [sha256.Size]byte
+	// request is the last one seen; requested and changed are when it, and anything
+	// else that is asked for, was seen to change.
+	request            string
+	requested, changed time.Time
+	wanted             *loaded
+	good               *loaded
+	refused            refusal
+	failures           int
+	// errands are the releases that are asked for, wants those of this pass.
+	errands map[[sha256.Size]byte]*question[*loaded]
+	wants   [][sha256.Size]byte
+	// follows are the questions of this pass, followed those of the last one.
+	follows, followed []followed
+	// due is when an answer is asked for again; pending says that this pass does
+	// without one, since when it has been so.
+	due     time.Time
+	pending bool
+	since   time.Time
 	// retry is when what failed is tried again; events bring no try before.
 	retry time.Time
 	// stuck is the last apply; one that failed waits for its time, too.
@@ -120,8 +165,6 @@ type memo struct {
 		release artifact.Ref
 		err     error
 	}
-	// lost is why the last good release cannot be had; it waits for its time, too.
-	lost      error
 	unhealthy unhealthy
 	vitals    vitals
 	tailored  []tailored
@@ -148,17 +191,18 @@ func (u *unhealthy) look(release artifact.Ref, wrote bool) time.Duration {
 // refusal is a wanted release that did not get as far as a write. It is not
 // tried again before its time, however many events bring a pass.
 type refusal struct {
+	ref    artifact.Ref
 	wanted *loaded
 	err    error
 }
 
 // Deliver makes one pass: it brings the release that the source names into the
-// cluster, or keeps the last good one there and says why.
+// cluster, or keeps the last good one there and says why. It waits for no registry:
+// what is not there yet is asked for in the background, and brings another pass.
 func (s *Synchronizer) Deliver(ctx context.Context, d Delivery, m Memory) (Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, passTimeout)
 	defer cancel()
 	memo := s.memo(d)
-	memo.begun = time.Now()
 	memo.ask(d, m.State())
 	out := Outcome{Kinds: m.State().Kinds}
 	if err := memo.vitals.learn(d); err != nil {
@@ -169,50 +213,104 @@ func (s *Synchronizer) Deliver(ctx context.Context, d Delivery, m Memory) (Outco
 	if wanted != nil {
 		out.Wanted, out.Older = &wanted.release, wanted.older
 	}
-	if keepsWanted(err) || holds(d, m.State()) {
-		err = keptFrom(m.State(), out, err, nil)
-		return finish(d, memo, out, err), err
+	var lost error
+	if !keepsWanted(err) && !holds(d, m.State()) {
+		var good *loaded
+		if good, lost = s.lastGood(d, memo, m.State(), wanted); lost == nil && good != nil {
+			lost = s.settle(ctx, d, good, nil, memo, m, &out)
+		}
 	}
-	good, lost := s.lastGood(ctx, d, memo, m.State(), wanted)
-	if lost == nil && good != nil {
-		lost = s.settle(ctx, d, good, nil, memo, m, &out)
+	failed := inPass(err) || inPass(lost)
+	err = without(memo, m.State(), out, err, lost)
+	s.unfollow(d, memo)
+	return memo.finish(d, out, failed), err
+}
+
+// without is the error of a pass that does without what is not there yet: that is
+// none, and neither is what came of the rest of it, before all is known.
+func without(memo *memo, state State, out Outcome, err, lost error) error {
+	if errors.Is(lost, errPending) {
+		memo.pending = true
+		return nil
 	}
-	err = keptFrom(m.State(), out, err, lost)
-	return finish(d, memo, out, err), err
+	if errors.Is(err, errPending) {
+		memo.pending = true
+		if !inPass(lost) {
+			return nil
+		}
+		err = lost
+	}
+	return keptFrom(state, out, err, lost)
 }
 
 // deliverWanted brings in the release that the source names.
 func (s *Synchronizer) deliverWanted(ctx context.Context, d Delivery, memo *memo, m Memory, out *Outcome) (*loaded, error) {
 	before := memo.refused
-	if before.err != nil && time.Now().Before(memo.retry) {
-		return before.wanted, before.err
+	wanted, watermark, err := s.want(d, memo, m.State())
+	if before.err != nil && err == before.err { // it was not tried again
+		return wanted, err
 	}
 	memo.refused = refusal{}
-	wanted, watermark, err := s.want(ctx, d, memo, m.State())
 	if err == nil {
 		err = s.settle(ctx, d, wanted, &watermark, memo, m, out)
 	}
-	if !keepsWanted(err) && !waits(err) {
+	if !keepsWanted(err) && inPass(err) && wanted != nil {
 		err = unlessNew(before.err, err)
-		memo.refused = refusal{wanted: wanted, err: err}
+		memo.refused = refusal{ref: wanted.release.Ref, wanted: wanted, err: err}
 	}
 	return wanted, err
 }
 
 // ask forgets earlier failures when something else is asked for.
 func (memo *memo) ask(d Delivery, state State) {
-	asked := fingerprint(d, state.Quarantined)
-	if asked != memo.asked {
-		memo.asked, memo.retry, memo.failures = asked, time.Time{}, 0
-		memo.refused, memo.lost = refusal{}, nil
+	now, asked := time.Now(), fingerprint(d, state.Quarantined)
+	if memo.asked == [sha256.Size]byte{} {
+		memo.asked, memo.request = asked, d.Requested // nothing was asked for before
 	}
+	if asked != memo.asked {
+		memo.asked, memo.changed = asked, now
+		memo.retry, memo.failures, memo.refused = time.Time{}, 0, refusal{}
+	}
+	if d.Requested != memo.request {
+		memo.request, memo.requested = d.Requested, now
+	}
+	memo.due, memo.pending, memo.follows, memo.wants = time.Time{}, false, nil, nil
+}
+
+// unfollow drops the questions that this pass did not need.
+func (s *Synchronizer) unfollow(d Delivery, memo *memo) {
+	for key := range memo.errands {
+		if !slices.Contains(memo.wants, key) {
+			delete(memo.errands, key)
+		}
+	}
+	s.drop(d.Key(), slices.DeleteFunc(memo.followed, func(q followed) bool { return slices.Contains(memo.follows, q) }))
+	memo.followed = memo.follows
+}
+
+// drop has a Delivery follow questions no longer; those that nobody follows go.
+func (s *Synchronizer) drop(key string, questions []followed) {
+	if len(questions) == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	gone := map[followed]bool{}
+	for _, q := range questions {
+		if !q.unfollow(key) {
+			gone[q] = true
+		}
+	}
+	maps.DeleteFunc(s.tags, func(_ [sha256.Size]byte, q *question[artifact.Ref]) bool { return gone[q] })
+	maps.DeleteFunc(s.lists, func(_ [sha256.Size]byte, q *question[[]string]) bool { return gone[q] })
 }
 
 // Forget drops what is remembered of a Delivery that is gone.
 func (s *Synchronizer) Forget(namespace, name string) {
+	d := Delivery{Namespace: namespace, Name: name}
+	s.drop(d.Key(), s.memo(d).followed)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	d := Delivery{Namespace: namespace, Name: name}
 	delete(s.deliveries, d.Key())
 	s.engine.Release(d.Owner())
 }
@@ -221,40 +319,50 @@ func (s *Synchronizer) memo(d Delivery) *memo {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.deliveries[d.Key()] == nil {
-		s.deliveries[d.Key()] = &memo{}
+		s.deliveries[d.Key()] = &memo{errands: map[[sha256.Size]byte]*question[*loaded]{}}
 	}
 	return s.deliveries[d.Key()]
 }
 
-// finish says when the next pass is due: at the interval, sooner after a failure
-// or when a deadline comes first.
-func finish(d Delivery, memo *memo, out Outcome, err error) Outcome {
-	next := time.Until(memo.resolved.next)
-	if err == nil || waits(err) {
-		memo.failures, memo.retry = 0, time.Time{}
-	} else if !time.Now().Before(memo.retry) {
-		memo.failures++
-		wait := min(d.Interval, jitter(backoff(memo.failures)))
-		if atRegistry(err) {
-			wait = max(wait, rest(memo.begun))
+// finish says when the next pass is due: when an answer is asked for again, sooner
+// after a failure or when a deadline comes first.
+func (memo *memo) finish(d Delivery, out Outcome, failed bool) Outcome {
+	now := time.Now()
+	next := memo.due
+	if memo.pending {
+		if memo.since.IsZero() {
+			memo.since = now
 		}
-		memo.retry = time.Now().Add(wait)
+		out.Asking = max(now.Sub(memo.since), 1)
+		next = sooner(next, now.Add(patience/2))
+	} else {
+		memo.since = time.Time{}
 	}
-	if !memo.retry.IsZero() {
-		next = time.Until(memo.retry)
+	switch {
+	case !failed && !memo.pending:
+		memo.failures, memo.retry = 0, time.Time{}
+	case failed && !now.Before(memo.retry):
+		memo.failures++
+		memo.retry = now.Add(min(d.Interval, jitter(backoff(memo.failures))))
+	}
+	if failed {
+		next = sooner(next, memo.retry)
 	}
 	if !out.Deadline.IsZero() {
-		next = min(next, time.Until(out.Deadline), patience)
+		next = sooner(sooner(next, out.Deadline), now.Add(patience))
 	}
 	if !out.NextCheck.IsZero() {
-		next = min(next, time.Until(out.NextCheck))
+		next = sooner(next, out.NextCheck)
 	}
 	for _, l := range []*loaded{memo.wanted, memo.good} {
-		if l != nil && !l.until.IsZero() && l.holds(time.Now()) {
-			next = min(next, time.Until(l.until)) // trust that ends is asked for again then
+		if l != nil && !l.until.IsZero() && l.holds(now) {
+			next = sooner(next, l.until) // trust that ends is asked for again then
 		}
 	}
-	out.Next = max(next, 10*time.Millisecond)
+	if next.IsZero() {
+		next = now.Add(jitter(d.Interval))
+	}
+	out.Next = max(next.Sub(now), 10*time.Millisecond)
 	return out
 }
 
@@ -274,33 +382,11 @@ func backoff(failures int) time.Duration {
 	return min(lastRetry, firstRetry<<min(failures-1, 10))
 }
 
-// stepOf is the step that err is of; empty: none.
-func stepOf(err error) Step {
-	var step *Error
-	if !errors.As(err, &step) {
-		return ""
-	}
-	return step.Step
-}
-
-// waits says that a pass was kept from the wanted release by other Deliveries only.
-// They bring the next pass; there is nothing to try before.
-func waits(err error) bool {
-	var keep *keepError
-	return stepOf(err) == Depend && !errors.As(err, &keep)
-}
-
-// atRegistry says that err is of a step that asks the registry.
-func atRegistry(err error) bool {
-	step := stepOf(err)
-	return step == Resolve || step == Verify || step == Pull
-}
-
-// rest is the pause after what took from begun to now: a Delivery whose registry is
-// slow has a worker for a fifth of the time at most.
-func rest(begun time.Time) time.Duration { return min(lastRetry, 4*time.Since(begun)) }
+// rest is the time from one question to the next, where the first was put at begun and
+// is answered now: a slow registry is asked a fifth of the time at most.
+func rest(begun time.Time) time.Duration { return min(lastRetry, 5*time.Since(begun)) }
 
 // jitter spreads d over 90 to 110 percent.
-func jitter(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64()))
-}
+func jitter(d time.Duration) time.Duration { return time.Duration(float64(d) * spread()) }
+
+func spread() float64 { return 0.9 + 0.2*rand.Float64() }

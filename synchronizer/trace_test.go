@@ -48,9 +48,11 @@ func TestTraceTellsSteps(t *testing.T) {
 	}
 	d := Delivery{Namespace: "shop", Name: "shop", Interval: time.Minute, Environment: ".",
 		Source: Source{Repository: artifact.Repository{Host: host, Path: "deploy/shop"}, Tag: "main", Insecure: true}}
-	if _, err := New(nil, verifier, Options{Trace: trace}).Deliver(t.Context(), d, noMemory{}); err == nil {
+	if _, err := concluded(t, New(nil, verifier, Options{Trace: trace}), d); err == nil {
 		t.Fatal("something was delivered")
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	if !slices.Equal(steps, []Step{Resolve, Verify}) || !slices.Equal(verdicts, []string{string(verify.NoPolicy)}) || answers[http.StatusOK] != 1 {
 		t.Errorf("steps %v, verdicts %v, answers %v", steps, verdicts, answers)
 	}

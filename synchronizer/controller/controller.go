@@ -72,6 +72,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("starting the controller: %w", err)
 	}
+	o.Registries.Changed = r.changed
 	r.synchronizer = synchronizer.New(e, verifier, o.Registries)
 	if r.sources, err = newSources(o.Config, r.queue.add); err != nil {
 		return fmt.Errorf("connecting to the cluster: %w", err)

@@ -32,6 +32,9 @@ func (r *reconciler) report(ctx context.Context, d *v1alpha1.Delivery, asked syn
 		return fmt.Errorf("writing the status of %s/%s: %w", d.Namespace, d.Name, err)
 	}
 	r.announce(d, out)
+	if now == nil { // nothing is known yet
+		return nil
+	}
 	revoked := r.inform(d, out, before, now)
 	if changed(before, now) && (revoked || now.Reason != reasonRevoked) {
 		r.tell(d, now)

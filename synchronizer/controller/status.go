@@ -48,6 +48,10 @@ func begun(d *v1alpha1.Delivery, i synchronizer.Intent) v1alpha1.DeliveryStatus 
 // after is the status that a pass leaves behind.
 func after(d *v1alpha1.Delivery, asked synchronizer.Delivery, out synchronizer.Outcome, err error) v1alpha1.DeliveryStatus {
 	status := *d.Status.DeepCopy()
+	if out.Asking > 0 && err == nil {
+		asking(&status, d.Generation, asked, out)
+		return status
+	}
 	status.LastHandledReconcileAt = asked.Requested
 	status.Drifted = bounded(out.Drifted)
 	status.Unhealthy = unhealthyOf(out, err)
@@ -76,6 +80,18 @@ func after(d *v1alpha1.Delivery, asked synchronizer.Delivery, out synchronizer.O
 		status.Applied.Tailored = asked.Tailored
 	}
 	return status
+}
+
+// asking leaves the conditions as they are while the registry is asked, so that they do
+// not change with each question. Who waits for long is told so.
+func asking(status *v1alpha1.DeliveryStatus, generation int64, asked synchronizer.Delivery, out synchronizer.Outcome) {
+	if out.Running != nil {
+		status.Kinds, status.Drifted = toKinds(out.Kinds), bounded(out.Drifted)
+	}
+	known := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
+	if out.Asking >= patience/2 && (known == nil || known.ObservedGeneration != generation) {
+		progressing(status, generation, fmt.Sprintf("asking %s for the release", asked.Source.Repository.Host))
+	}
 }
 
 func delivered(status *v1alpha1.DeliveryStatus, generation int64, r synchronizer.Release, out synchronizer.Outcome) {
