@@ -206,7 +206,7 @@ func (s *Synchronizer) Deliver(ctx context.Context, d Delivery, m Memory) (Outco
 	memo.ask(d, m.State())
 	out := Outcome{Kinds: m.State().Kinds}
 	if err := memo.vitals.learn(d); err != nil {
-		return finish(d, memo, out, err), err
+		return memo.finish(d, out, true), err
 	}
 
 	wanted, err := s.deliverWanted(ctx, d, memo, m, &out)
