@@ -108,6 +108,10 @@ func (o *getOptions) print(w io.Writer, rows *deliveryRows, found []console.Deli
 	if one && len(found) == 0 {
 		return nil // the error says what is missing
 	}
+	if one && rows.begun {
+		return printNext(w, o.output, found[0].Document.Object)
+	}
+	rows.begun = true
 	if one {
 		return printDocument(w, o.output, found[0].Document.Object)
 	}
@@ -123,6 +127,7 @@ type deliveryRows struct {
 	table     table
 	all, wide bool
 	shown     map[string]console.Summary
+	begun     bool // a document was printed
 }
 
 func (r *deliveryRows) print(found []console.Delivery) error {

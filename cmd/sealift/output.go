@@ -54,6 +54,16 @@ func printDocument(w io.Writer, format string, value any) error {
 	return err
 }
 
+// printNext writes a document that follows others.
+func printNext(w io.Writer, format string, value any) error {
+	if format == "yaml" {
+		if _, err := io.WriteString(w, "---\n"); err != nil {
+			return err
+		}
+	}
+	return printDocument(w, format, value)
+}
+
 // escaped writes what cannot be printed as JSON's \u; such characters are found
 // within strings only.
 func escaped(data []byte) []byte {

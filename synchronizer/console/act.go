@@ -60,11 +60,11 @@ func (c *Client) edit(ctx context.Context, namespace, name string, decide func(*
 }
 
 func (c *Client) get(ctx context.Context, namespace, name string) (*v1alpha1.Delivery, error) {
-	d, err := c.Get(ctx, namespace, name)
+	u, err := c.read(ctx, namespace, name)
 	if err != nil {
 		return nil, err
 	}
-	return decode(d.Document)
+	return decode(u)
 }
 
 // Ticket stands for what was asked of a Delivery, and whether it is done.

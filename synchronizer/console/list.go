@@ -64,14 +64,22 @@ func (c *Client) List(ctx context.Context, q Query) ([]Delivery, string, error) 
 
 // Get reads one Delivery.
 func (c *Client) Get(ctx context.Context, namespace, name string) (Delivery, error) {
-	u, err := c.deliveries.Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) && named(err) {
-		return Delivery{}, missing(namespace, name)
-	}
+	u, err := c.read(ctx, namespace, name)
 	if err != nil {
-		return Delivery{}, reading(err)
+		return Delivery{}, err
 	}
 	return view(u)
+}
+
+func (c *Client) read(ctx context.Context, namespace, name string) (*unstructured.Unstructured, error) {
+	u, err := c.deliveries.Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) && named(err) {
+		return nil, missing(namespace, name)
+	}
+	if err != nil {
+		return nil, reading(err)
+	}
+	return u, nil
 }
 
 // named says that an object is missing, and not its whole kind: then the answer is
