@@ -35,6 +35,10 @@ type rules struct{ byKind map[schema.GroupKind]rule }
 // rule is one compiled HealthRule; inProgress and failed may be nil.
 type rule struct{ inProgress, failed, current *condition.Program }
 
+// NewJudge makes a judge of health rules, as a pass has it; nil where there are none.
+// The error is one that is ErrInvalidHealth.
+func NewJudge(wanted []HealthRule) (engine.Judge, error) { return compileHealth(wanted) }
+
 // compileHealth makes a judge of the rules; nil where there are none.
 func compileHealth(wanted []HealthRule) (engine.Judge, error) {
 	if len(wanted) == 0 {

@@ -25,14 +25,12 @@ func (t *table) print(lines [][]string) error {
 	}
 	var b strings.Builder
 	for _, cells := range lines {
+		var row strings.Builder
 		for i, cell := range cells {
-			b.WriteString(cell)
-			if i < len(cells)-1 {
-				const gap = 3
-				b.WriteString(strings.Repeat(" ", t.widths[i]-utf8.RuneCountInString(cell)+gap))
-			}
+			const gap = 3
+			row.WriteString(cell + strings.Repeat(" ", t.widths[i]-utf8.RuneCountInString(cell)+gap))
 		}
-		b.WriteByte('\n')
+		b.WriteString(strings.TrimRight(row.String(), " ") + "\n")
 	}
 	_, err := io.WriteString(t.to, b.String())
 	return err

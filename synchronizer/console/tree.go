@@ -3,6 +3,7 @@ package console
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"sealift.dev/api/v1alpha1"
+	"sealift.dev/synchronizer"
 	"sealift.dev/synchronizer/engine"
 )
 
@@ -63,12 +65,16 @@ func (c *Client) Tree(ctx context.Context, namespace, name string) (Tree, error)
 		return Tree{}, err
 	}
 	t := Tree{Delivery: summarize(d), Objects: []*Node{}}
+	judge, err := judgeOf(d)
+	if err != nil {
+		return Tree{}, err
+	}
 	owner := engine.OwnerOf(namespace, name)
 	s := &search{client: c, selector: engine.OwnerLabel + "=" + string(owner), namespace: namespace}
 	grown := map[types.UID]*Node{}
 	places := map[string]bool{} // namespaces of what may have children
 	err = s.owned(ctx, d.Status.Kinds, func(_ engine.Owner, u *unstructured.Unstructured) {
-		node := nodeOf(u)
+		node := nodeOf(ctx, u, judge)
 		node.Others, node.Annotations = othersOf(u), honoured(u)
 		t.Objects, grown[u.GetUID()] = append(t.Objects, node), node
 		if u.GetNamespace() != "" && mayHaveHeirs(u.GroupVersionKind().GroupKind()) {
@@ -78,7 +84,7 @@ func (c *Client) Tree(ctx context.Context, namespace, name string) (Tree, error)
 	if err != nil {
 		return Tree{}, err
 	}
-	if err := s.heirs(ctx, sorted(places), func(u *unstructured.Unstructured) { adopt(grown, u) }); err != nil {
+	if err := s.heirs(ctx, sorted(places), func(u *unstructured.Unstructured) { adopt(ctx, grown, u) }); err != nil {
 		return Tree{}, err
 	}
 	t.tell(d)
@@ -89,12 +95,12 @@ func (c *Client) Tree(ctx context.Context, namespace, name string) (Tree, error)
 
 // adopt hangs an object under its parent, if that is in the tree. ReplicaSets that
 // were replaced are left out.
-func adopt(grown map[types.UID]*Node, u *unstructured.Unstructured) {
+func adopt(ctx context.Context, grown map[types.UID]*Node, u *unstructured.Unstructured) {
 	parent := grown[parentOf(u)]
 	if parent == nil || isReplaced(u) {
 		return
 	}
-	node := nodeOf(u)
+	node := nodeOf(ctx, u, nil)
 	parent.Children, grown[u.GetUID()] = append(parent.Children, node), node
 }
 
@@ -116,8 +122,21 @@ func mayHaveHeirs(gk schema.GroupKind) bool {
 	return true
 }
 
-func nodeOf(u *unstructured.Unstructured) *Node {
-	h := engine.Diagnose(u, nil)
+// judgeOf are the Delivery's own rules of health; nil where it has none.
+func judgeOf(d *v1alpha1.Delivery) (engine.Judge, error) {
+	var rules []synchronizer.HealthRule
+	for _, h := range d.Spec.Health {
+		rules = append(rules, synchronizer.HealthRule(h))
+	}
+	judge, err := synchronizer.NewJudge(rules)
+	if err != nil {
+		return nil, fmt.Errorf("delivery %s/%s: %w", d.Namespace, d.Name, err)
+	}
+	return judge, nil
+}
+
+func nodeOf(ctx context.Context, u *unstructured.Unstructured, judge engine.Judge) *Node {
+	h := engine.Diagnose(ctx, u, judge)
 	return &Node{Group: h.Ref.Group, Kind: h.Ref.Kind, Namespace: h.Ref.Namespace, Name: h.Ref.Name, Status: h.Status, Message: h.Message}
 }
 
@@ -126,8 +145,8 @@ func (n *Node) Ref() string {
 	return engine.ObjectRef{Group: n.Group, Kind: n.Kind, Namespace: n.Namespace, Name: n.Name}.String()
 }
 
-// tell adds what the Delivery's status says of objects: drift, health as its own
-// rules see it, and what is not there at all.
+// tell adds what the Delivery's status says of objects: drift, and what is not there
+// at all.
 func (t *Tree) tell(d *v1alpha1.Delivery) {
 	known := map[string]*Node{}
 	for _, n := range t.Objects {
@@ -140,11 +159,9 @@ func (t *Tree) tell(d *v1alpha1.Delivery) {
 	}
 	for _, h := range d.Status.Unhealthy {
 		n := &Node{Group: h.Group, Kind: h.Kind, Namespace: h.Namespace, Name: h.Name, Status: h.Status, Message: h.Message}
-		if before := known[n.Ref()]; before != nil {
-			before.Status, before.Message = h.Status, h.Message
-			continue
+		if known[n.Ref()] == nil {
+			t.Objects = append(t.Objects, n)
 		}
-		t.Objects = append(t.Objects, n)
 	}
 }
 

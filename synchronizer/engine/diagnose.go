@@ -1,24 +1,21 @@
 package engine
 
 import (
+	"context"
+
+	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // Diagnose says how a live object is, as Health would. A nil judge is kstatus alone.
-func Diagnose(live *unstructured.Unstructured, judge Judge) ObjectHealth {
+func Diagnose(ctx context.Context, live *unstructured.Unstructured, judge Judge) ObjectHealth {
 	gk := live.GroupVersionKind().GroupKind()
 	h := ObjectHealth{Ref: ObjectRef{Group: gk.Group, Kind: gk.Kind, Namespace: live.GetNamespace(), Name: live.GetName()}}
-	if judge != nil {
-		if status, message, ok := judge.Judge(live); ok {
-			h.Status, h.Message = status, message
-			return h
-		}
-	}
-	v, err := judgeHealth(live)
+	v, err := Target{Judge: judge}.judge(ctx, live)
 	if err != nil {
-		h.Status, h.Message = "Unknown", err.Error()
+		h.Status, h.Message = string(status.UnknownStatus), err.Error()
 		return h
 	}
 	h.Status, h.Message = v.status, v.message
