@@ -122,6 +122,8 @@ type State struct {
 	// Attempted is the release of which something was written; empty once it is
 	// the applied one.
 	Attempted digest.Digest
+	// Attempt tells one attempt at Attempted from another.
+	Attempt string
 	// Quarantined failed and is not tried again; Cause says why.
 	Quarantined digest.Digest
 	Cause       string

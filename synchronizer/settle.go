@@ -38,6 +38,11 @@ func (s *Synchronizer) settle(ctx context.Context, d Delivery, l *loaded, waterm
 	if err != nil {
 		return at(Plan, err)
 	}
+	if err := memo.failed(l, plan); err != nil && goesBack(d, l, m.State()) {
+		out.Running, out.Kinds = &l.release, plan.Kinds()
+		out.Quarantine = s.lament(ctx, d, plan, memo, out, err)
+		return err
+	}
 	if stuck := memo.stuck; stuck.err != nil && stuck.release == l.release.Ref && plan.Count(engine.Create, engine.Update) > 0 && time.Now().Before(memo.retry) {
 		out.Running, out.Kinds = &l.release, plan.Kinds()
 		return stuck.err
@@ -53,16 +58,19 @@ func (s *Synchronizer) settle(ctx context.Context, d Delivery, l *loaded, waterm
 	}
 	out.Running, out.Kinds = &l.release, plan.Kinds()
 	s.step(d, Apply)
+	plan.Attempt(m.State().Attempt)
 	out.Report, err = s.engine.Apply(ctx, plan)
 	memo.stuck.release, memo.stuck.err = l.release.Ref, at(Apply, err)
 	if err != nil {
-		out.Quarantine = final(err) && goesBack(d, l, m.State())
-		return at(Apply, err)
+		err = at(Apply, err)
+		out.Quarantine = final(err) && s.lament(ctx, d, plan, memo, out, err) && goesBack(d, l, m.State())
+		return err
 	}
 	s.step(d, Wait)
-	if err := s.wait(ctx, d, target, memo, m, out); err != nil || out.Health.Ready < out.Health.Total {
-		out.Quarantine = errors.Is(err, ErrUnhealthy) && goesBack(d, l, m.State())
-		return at(Wait, err)
+	if err := s.wait(ctx, d, target, memo, m, out); err != nil || out.Report.Awaits != "" || out.Health.Ready < out.Health.Total {
+		err = at(Wait, err)
+		out.Quarantine = errors.Is(err, ErrUnhealthy) && s.lament(ctx, d, plan, memo, out, err) && goesBack(d, l, m.State())
+		return err
 	}
 	s.step(d, Prune)
 	pruned, err := s.engine.Prune(ctx, plan)
@@ -71,6 +79,9 @@ func (s *Synchronizer) settle(ctx context.Context, d Delivery, l *loaded, waterm
 		return at(Prune, err)
 	}
 	out.Kinds = s.engine.Remaining(plan)
+	if plan.Leftovers() {
+		out.NextCheck = time.Now()
+	}
 	out.Healthy = true
 	return nil
 }
@@ -86,11 +97,20 @@ func (s *Synchronizer) target(d Delivery, l *loaded, state State) engine.Target 
 		Correct:        d.Correct,
 		Settled:        settled(d, l, state),
 		Release:        l.release.Ref.Digest.String(),
+		Attempt:        attempt(l, state),
 		Confirmed:      state.Confirmed,
 		Ignore:         d.Ignore,
 		MaxPrune:       d.MaxPrune,
 		ConfirmedPrune: d.Confirmed,
 	}
+}
+
+// attempt names the one at l that was begun; empty: none was.
+func attempt(l *loaded, state State) string {
+	if l.release.Ref.Digest != state.Attempted {
+		return ""
+	}
+	return state.Attempt
 }
 
 // begin saves the intent when this pass brings a new release or new kinds.
@@ -111,6 +131,9 @@ func begin(ctx context.Context, l *loaded, watermark *Watermark, plan *engine.Pl
 // wait looks at the objects' health once; events bring the next pass. What was
 // healthy before and is not now is no rollout that has a deadline.
 func (s *Synchronizer) wait(ctx context.Context, d Delivery, target engine.Target, memo *memo, m Memory, out *Outcome) error {
+	if out.Report.Awaits != "" {
+		return s.await(ctx, d, target, memo, out)
+	}
 	found, err := s.engine.Health(ctx, target)
 	if err != nil {
 		return err
@@ -126,7 +149,7 @@ func (s *Synchronizer) wait(ctx context.Context, d Delivery, target engine.Targe
 		memo.unhealthy = unhealthy{}
 		return nil
 	}
-	out.Waited = memo.unhealthy.look(out.Running.Ref, len(out.Report.Created)+len(out.Report.Updated) > 0)
+	out.Waited = memo.unhealthy.look(out.Running.Ref, wrote(out.Report))
 	deadline := time.Now().Add(d.Timeout - out.Waited)
 	if out.Waited < d.Timeout {
 		out.Deadline = deadline

@@ -168,6 +168,7 @@ type memo struct {
 	unhealthy unhealthy
 	vitals    vitals
 	tailored  []tailored
+	failing   failing
 }
 
 // unhealthy is how long this process has seen a release not healthy. Time in which

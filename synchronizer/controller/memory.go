@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	corev1 "k8s.io/api/core/v1"
@@ -106,6 +107,7 @@ func (m *memory) State() synchronizer.State {
 	}
 	if status.Attempted != nil && status.Attempted.Since != nil {
 		state.Attempted = digest.Digest(status.Attempted.Digest)
+		state.Attempt = status.Attempted.Since.UTC().Format(time.RFC3339)
 	}
 	if status.Quarantined != nil {
 		state.Quarantined, state.Cause = digest.Digest(status.Quarantined.Digest), status.Quarantined.Cause

@@ -51,6 +51,7 @@ func causes() []cause {
 		{is(synchronizer.ErrNoEnvironment), "EnvironmentNotFound", true},
 		{is(synchronizer.ErrUnhealthy), "Unhealthy", false},
 		{is(engine.ErrUnknownKind), "UnknownKind", false},
+		{is(engine.ErrHookFailed), "HookFailed", false},
 		{is(engine.ErrInvalidTarget), "InvalidRelease", true},
 		{is(engine.ErrOwnedByAnother), "OwnedByAnother", true},
 		{apierrors.IsForbidden, "Forbidden", false},
@@ -122,6 +123,9 @@ func waitingMessage(asked synchronizer.Delivery, out synchronizer.Outcome) strin
 	message := deliveringMessage(*out.Running)
 	if out.Waited < patience {
 		return message
+	}
+	if out.Report.Awaits != "" {
+		return fmt.Sprintf("%s: %d of %d objects are ready; waiting: %s", message, out.Health.Ready, out.Health.Total, out.Report.Awaits)
 	}
 	return fmt.Sprintf("%s: %d of %d objects are ready (%s)", message, out.Health.Ready, out.Health.Total, synchronizer.Unhealthy(out.Health))
 }

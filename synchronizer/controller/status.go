@@ -39,6 +39,9 @@ func begun(d *v1alpha1.Delivery, i synchronizer.Intent) v1alpha1.DeliveryStatus 
 	if status.Applied == nil || status.Applied.Digest != i.Release.Ref.Digest.String() {
 		release := releaseOf(i.Release)
 		release.Since = ptr.To(metav1.Now())
+		if former := status.Attempted; former != nil && former.Digest == release.Digest && former.Since != nil {
+			release.Since = former.Since // the same attempt
+		}
 		status.Attempted = &release
 	}
 	progressing(&status, d.Generation, deliveringMessage(i.Release))

@@ -27,6 +27,8 @@ type Report struct {
 	Pruned, Kept []ObjectRef
 	// Pending objects are deleted, and not yet confirmed to be gone.
 	Pending []ObjectRef
+	// Ran are the hooks that were created.
+	Ran []ObjectRef
 	// Awaits says what a later wave or a hook waits for; empty when all of the plan
 	// was applied. News of it arrives through changed, and another pass goes on.
 	Awaits string
@@ -46,47 +48,97 @@ type Healed struct {
 	Latency time.Duration
 }
 
-// Apply does the plan's writes, stage by stage. A stage begins when all of the
-// one before succeeded; the error is a *Failures that names what did not. The
-// report is valid in either case.
+// Apply does those of the plan's writes that may be done now: hooks before the
+// rest, wave by wave, and within a wave stage by stage. A stage begins when all of
+// the one before succeeded, a wave when the ones before are healthy. It waits for
+// neither; the report says what the rest of the plan awaits. The error is a
+// *Failures that names what did not succeed. The report is valid in either case.
 func (e *Engine) Apply(ctx context.Context, p *Plan) (Report, error) {
 	var report Report
 	client, err := e.writer(p.user)
 	if err != nil {
 		return report, err
 	}
-	for at := foundations; at <= gates; at++ {
-		steps := p.stage(at)
-		if len(steps) == 0 {
+	waves := p.waves()
+	for i, wave := range waves {
+		batches := writing(wave)
+		if len(batches) == 0 {
 			continue
 		}
-		if err := e.open(ctx, p, at, steps); err != nil {
+		if report.Awaits, err = e.gate(ctx, p, waves[:i]); report.Awaits != "" || err != nil {
 			return report, err
 		}
-		if err := e.applyStage(ctx, client, p, steps, &report); err != nil || report.Awaits != "" {
+		if report.Awaits, err = e.applyWave(ctx, client, p, batches, &report); report.Awaits != "" || err != nil {
 			return report, err
 		}
 	}
-	return report, nil
+	report.Awaits, err = e.hooksDone(ctx, p)
+	return report, err
 }
 
-// stage is the steps of one stage that write.
-func (p *Plan) stage(at stage) []*Step {
-	var steps []*Step
-	for _, s := range p.Steps {
-		if s.stage == at && s.writes() {
-			steps = append(steps, s)
+// writing are the steps of a wave that write, by depth and stage.
+func writing(wave []*Step) [][]*Step {
+	var batches [][]*Step
+	var last *Step
+	for _, s := range wave {
+		if !s.writes() {
+			continue
+		}
+		if last == nil || last.depth != s.depth || last.stage != s.stage {
+			batches = append(batches, nil)
+		}
+		batches[len(batches)-1], last = append(batches[len(batches)-1], s), s
+	}
+	return batches
+}
+
+// applyWave says what those objects of a wave wait for that were not written.
+func (e *Engine) applyWave(ctx context.Context, client metadata.Interface, p *Plan, batches [][]*Step, report *Report) (string, error) {
+	w := &waiting{plan: p, held: map[ObjectRef]bool{}, known: map[ObjectRef]verdict{}}
+	var waits []string
+	for _, batch := range batches {
+		ready, why, err := e.ready(ctx, w, batch)
+		waits = append(waits, why...)
+		if err != nil {
+			return "", err
+		}
+		if len(ready) == 0 {
+			continue
+		}
+		if why, err := e.open(ctx, p, ready); why != "" || err != nil {
+			waits = append(waits, why)
+			if err != nil {
+				return "", err
+			}
+			continue
+		}
+		why, err = e.applyStage(ctx, client, p, ready, report)
+		waits = append(waits, why...)
+		if err != nil {
+			return "", err
 		}
 	}
-	return steps
+	return inWords(waits), nil
 }
 
-// open waits for what a stage needs of those before it. A Namespace is active
-// in the very answer that creates it; a definition takes a moment.
-func (e *Engine) open(ctx context.Context, p *Plan, at stage, steps []*Step) error {
-	if at != customs {
-		return nil
+// open says what a batch still waits for of those before it. A Namespace is active
+// in the very answer that creates it; a definition takes a moment, which is waited
+// for, and may take longer.
+func (e *Engine) open(ctx context.Context, p *Plan, steps []*Step) (string, error) {
+	if steps[0].stage != customs {
+		return "", nil
 	}
+	brief, cancel := context.WithTimeout(ctx, establishTimeout)
+	defer cancel()
+	err := e.defined(brief, p, steps)
+	if err != nil && brief.Err() != nil && ctx.Err() == nil {
+		return fmt.Sprintf("%s is not served yet", definitionRef(steps[0].resource.definition)), nil
+	}
+	return "", err
+}
+
+// defined waits until the kinds of custom resources are served and watched.
+func (e *Engine) defined(ctx context.Context, p *Plan, steps []*Step) error {
 	need := map[schema.GroupKind]schema.GroupVersionResource{}
 	done := map[string]bool{}
 	for _, s := range steps {
@@ -104,28 +156,36 @@ func (e *Engine) open(ctx context.Context, p *Plan, at stage, steps []*Step) err
 	return e.watchFresh(ctx, p.Owner, need)
 }
 
-func (e *Engine) applyStage(ctx context.Context, client metadata.Interface, p *Plan, steps []*Step, report *Report) error {
+// applyStage writes the objects of steps, side by side; it says what those wait for
+// that cannot be written yet.
+func (e *Engine) applyStage(ctx context.Context, client metadata.Interface, p *Plan, steps []*Step, report *Report) (waits []string, err error) {
 	var mu sync.Mutex
 	errs := each(ctx, steps, func(s *Step) error {
-		healed, err := e.applyStep(ctx, client, p.Owner, s)
+		healed, err := e.applyStep(ctx, client, p, s)
+		var later *awaited
 		mu.Lock()
 		defer mu.Unlock()
-		if later := (*awaited)(nil); errors.As(err, &later) {
-			report.Awaits = later.what
-			return nil
-		}
-		if err != nil {
+		switch {
+		case errors.As(err, &later):
+			waits = append(waits, later.what)
+		case err != nil:
 			return err
+		default:
+			report.add(s, healed)
 		}
-		report.add(s, healed)
 		return nil
 	})
 	report.sort()
-	return failed("applying", steps, errs, p.user)
+	slices.Sort(waits)
+	return waits, failed("applying", steps, errs, p.user)
 }
 
 // applyStep writes one object; it returns the drift that the write ended.
-func (e *Engine) applyStep(ctx context.Context, client metadata.Interface, owner Owner, s *Step) (*Healed, error) {
+func (e *Engine) applyStep(ctx context.Context, client metadata.Interface, p *Plan, s *Step) (*Healed, error) {
+	if s.Hook != "" {
+		return nil, e.runHook(ctx, client, p, s)
+	}
+	owner := p.Owner
 	e.tracker.begin(s.Ref, owner)
 	if err := e.prepare(ctx, client, s); err != nil {
 		e.tracker.abandon(s.Ref)
@@ -165,6 +225,8 @@ func (e *Engine) prepare(ctx context.Context, client metadata.Interface, s *Step
 
 func (r *Report) add(s *Step, healed *Healed) {
 	switch s.Action {
+	case Run, Standby:
+		r.Ran = append(r.Ran, s.Ref)
 	case Create:
 		r.Created = append(r.Created, s.Ref)
 	case Update:
@@ -187,7 +249,7 @@ func (r *Report) add(s *Step, healed *Healed) {
 }
 
 func (r *Report) sort() {
-	for _, list := range [][]ObjectRef{r.Created, r.Updated, r.Recreated} {
+	for _, list := range [][]ObjectRef{r.Created, r.Updated, r.Recreated, r.Ran} {
 		slices.SortFunc(list, compareRefs)
 	}
 	slices.SortFunc(r.Adopted, func(a, b Adopted) int { return compareRefs(a.Ref, b.Ref) })

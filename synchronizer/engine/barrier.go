@@ -16,17 +16,15 @@ import (
 )
 
 const (
-	// establishTimeout bounds the wait for a definition to be served.
-	establishTimeout = time.Minute
+	// establishTimeout bounds the wait for definitions to be served within a pass.
+	establishTimeout = 2 * time.Second
 	// lateTries at an endpoint that trails its definition, lateTick apart.
-	lateTries = 50
+	lateTries = 20
 	lateTick  = 100 * time.Millisecond
 )
 
 // established waits until a CustomResourceDefinition is served.
 func (e *Engine) established(ctx context.Context, name string) error {
-	ctx, cancel := context.WithTimeout(ctx, establishTimeout)
-	defer cancel()
 	definitions := e.dynamic.Resource(schema.GroupVersionResource{
 		Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
 	for {

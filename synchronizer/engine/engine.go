@@ -109,7 +109,10 @@ func (e *Engine) Plan(ctx context.Context, t Target) (*Plan, error) {
 		inventory = append(inventory, s.Ref.GroupKind())
 	}
 	p.kinds = sortKinds(inventory)
-	return p, e.locate(l, p)
+	if err := e.locate(l, p); err != nil {
+		return nil, err
+	}
+	return p, e.outsiders(ctx, l, p)
 }
 
 // survey has every kind of the target watched, and returns the inventory's

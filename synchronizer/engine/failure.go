@@ -18,6 +18,8 @@ var (
 	ErrOwnedByAnother = errors.New("belongs to another Delivery")
 	// ErrInvalidTarget says that the wanted objects contradict each other or themselves.
 	ErrInvalidTarget = errors.New("invalid set of objects")
+	// ErrHookFailed says that a hook of a release did not succeed.
+	ErrHookFailed = errors.New("hook failed")
 )
 
 // maxFailures bounds how many failures an error names.

@@ -66,6 +66,7 @@ func (e *Engine) Health(ctx context.Context, t Target) (Health, error) {
 	if err != nil {
 		return Health{}, err
 	}
+	items = slices.DeleteFunc(items, func(it item) bool { return it.course.hook() || it.course.skipped != "" })
 	records := e.tracker.records(t.Owner, refsOf(items))
 	items = slices.DeleteFunc(items, func(it item) bool { return absent(it, records[it.ref]) })
 	verdicts, degraded := make([]verdict, len(items)), make([]bool, len(items))
@@ -119,7 +120,7 @@ func (e *Engine) diagnose(ctx context.Context, t Target, it item, r record) (ver
 		return verdict{uid: r.uid, status: string(status.TerminatingStatus), message: "being deleted"}, nil
 	case !speaks(it) && t.judgeOf(it.ref.GroupKind()) == nil:
 		return current, nil
-	case known && r.verdict.rv >= r.rv, known && e.tracker.hurried(it.ref, t.Owner):
+	case known && r.verdict.rv >= r.rv, known && !r.rewritten() && e.tracker.hurried(it.ref, t.Owner):
 		return r.verdict, nil
 	}
 	live, err := e.dynamic.Resource(it.resource.gvr).Namespace(it.ref.Namespace).Get(ctx, it.ref.Name, metav1.GetOptions{})
@@ -136,6 +137,10 @@ func (e *Engine) diagnose(ctx context.Context, t Target, it item, r record) (ver
 	e.tracker.judged(it.ref, v)
 	return v, nil
 }
+
+// rewritten says that the engine wrote the object after it was judged: a verdict
+// from before is none.
+func (r record) rewritten() bool { return r.applied != nil && r.verdict.rv < r.applied.rv }
 
 // judged remembers what a reading gave.
 func (t *tracker) judged(ref ObjectRef, v verdict) {

@@ -82,8 +82,9 @@ type Target struct {
 	// Settled says that this very set was applied in full before, maybe by an
 	// earlier process: what differs then is drift, and not a change.
 	Settled bool
-	// Release names what Objects are from; hooks run once for each.
-	Release string
+	// Release names what Objects are from, and Attempt the attempt at applying it,
+	// empty before the first write; hooks run once for both.
+	Release, Attempt string
 	// Confirmed is what Confirmation gave when the set was settled: objects that
 	// are still so need no request. Empty: each is confirmed once a process.
 	Confirmed string

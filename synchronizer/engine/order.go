@@ -14,8 +14,10 @@ type stage int
 
 const (
 	foundations stage = iota // namespaces and CustomResourceDefinitions
-	classes                  // *Class kinds, cluster roles and their bindings
+	classes                  // *Class kinds and cluster roles
+	bindings                 // of cluster roles, which the API server looks up
 	supplies                 // what workloads refer to
+	grants                   // bindings of roles
 	workloads                // everything else
 	customs                  // custom resources whose definition comes with them
 	gates                    // what may refuse the other stages' requests
@@ -30,7 +32,6 @@ var ranks = map[schema.GroupKind]int{
 	{Group: "rbac.authorization.k8s.io", Kind: "ClusterRole"}:         3,
 	{Group: "rbac.authorization.k8s.io", Kind: "ClusterRoleBinding"}:  5,
 	{Group: coreGroup, Kind: "ResourceQuota"}:                         6,
-	{Group: coreGroup, Kind: "LimitRange"}:                            7,
 	{Group: coreGroup, Kind: "ServiceAccount"}:                        8,
 	{Group: "rbac.authorization.k8s.io", Kind: "Role"}:                9,
 	{Group: "rbac.authorization.k8s.io", Kind: "RoleBinding"}:         10,
@@ -39,6 +40,7 @@ var ranks = map[schema.GroupKind]int{
 	{Group: coreGroup, Kind: "PersistentVolume"}:                      13,
 	{Group: coreGroup, Kind: "PersistentVolumeClaim"}:                 14,
 	{Group: coreGroup, Kind: "Service"}:                               15,
+	{Group: coreGroup, Kind: "LimitRange"}:                            16,
 	{Group: "apps", Kind: "Deployment"}:                               20,
 	{Group: "apps", Kind: "StatefulSet"}:                              21,
 	{Group: "batch", Kind: "CronJob"}:                                 22,
@@ -46,9 +48,12 @@ var ranks = map[schema.GroupKind]int{
 }
 
 const (
-	rankClass  = 4
-	rankOthers = 50
-	rankGates  = 90
+	rankClass       = 4
+	rankBinding     = 5
+	rankRoleBinding = 10
+	rankSupplies    = 16
+	rankOthers      = 50
+	rankGates       = 90
 )
 
 // place says in which stage a kind is applied, and where in it. fresh kinds
@@ -69,9 +74,13 @@ func place(gk schema.GroupKind, fresh bool) (stage, int) {
 		return workloads, rankOthers
 	case rank <= 2:
 		return foundations, rank
-	case rank <= 5:
+	case rank < rankBinding:
 		return classes, rank
-	case rank <= 15:
+	case rank == rankBinding:
+		return bindings, rank
+	case rank == rankRoleBinding:
+		return grants, rank
+	case rank <= rankSupplies:
 		return supplies, rank
 	default:
 		return workloads, rank
@@ -79,7 +88,8 @@ func place(gk schema.GroupKind, fresh bool) (stage, int) {
 }
 
 func compareSteps(a, b *Step) int {
-	return cmp.Or(cmp.Compare(a.stage, b.stage), cmp.Compare(a.rank, b.rank), compareRefs(a.Ref, b.Ref))
+	return cmp.Or(cmp.Compare(a.Hook.order(), b.Hook.order()), cmp.Compare(a.Wave, b.Wave), cmp.Compare(a.depth, b.depth),
+		cmp.Compare(a.stage, b.stage), cmp.Compare(a.rank, b.rank), compareRefs(a.Ref, b.Ref))
 }
 
 func compareStrings(pairs ...[2]string) int {

@@ -40,6 +40,10 @@ const (
 	// Recreate deletes an object that cannot be changed as wanted, and creates it
 	// again; Preflight finds it.
 	Recreate Action = "Recreate"
+	// Run creates the object of a hook.
+	Run Action = "Run"
+	// Standby is a hook that runs only when the release fails.
+	Standby Action = "Standby"
 	// Skip leaves a wanted object alone, because an annotation says so.
 	Skip Action = "Skip"
 )
@@ -50,6 +54,10 @@ type Step struct {
 	Action Action
 	// Reason says in words why; empty where the action says it all.
 	Reason string
+	// Hook is the phase in which the object runs as a hook; empty for what is none.
+	Hook Phase
+	// Wave is the number of the wave; lower ones come first.
+	Wave int
 	// Drift is set for Heal, Drifted and Contested.
 	Drift *Drift
 	// Until is set for Contested.
@@ -57,7 +65,9 @@ type Step struct {
 	// Takeovers are fields that others held, found by Preflight.
 	Takeovers []Takeover
 
+	item     item
 	resource resource
+	depth    int
 	stage    stage
 	rank     int
 	body     []byte
@@ -70,6 +80,12 @@ type Step struct {
 	// left steps are Skips that the API server had to be asked for; unchecked ones
 	// could not be dry-run.
 	left, unchecked bool
+	// ran says that the hook's object is of this attempt; lapsed, that it ran again
+	// since, because the release failed.
+	ran, lapsed bool
+	// rehearsed steps passed an earlier Preflight as they are.
+	rehearsed bool
+	rv        uint64
 	// lenient steps turn into Drifted when others hold their fields.
 	lenient bool
 }
@@ -105,8 +121,11 @@ type Plan struct {
 	// when there is nothing of that kind.
 	Confirm *Confirm
 
+	target          Target
 	user, namespace string
 	kinds           []schema.GroupKind
+	// others are objects that the set waits for and does not hold.
+	others map[ObjectRef]*Step
 }
 
 // outside says that an object is not in the target's own namespace.
@@ -138,7 +157,7 @@ func (p *Plan) Count(actions ...Action) int {
 
 func (s *Step) writes() bool {
 	switch s.Action {
-	case Create, Update, Heal, Adopt, Recreate:
+	case Create, Update, Heal, Adopt, Recreate, Run:
 		return true
 	}
 	return false
@@ -146,15 +165,27 @@ func (s *Step) writes() bool {
 
 // draft decides for every wanted and every owned object; it changes nothing.
 func draft(t Target, items []item, records map[ObjectRef]record, now time.Time) (*Plan, error) {
-	p := &Plan{Owner: t.Owner, user: t.User, namespace: t.Namespace}
+	p := &Plan{Owner: t.Owner, target: t, user: t.User, namespace: t.Namespace}
+	depth, err := arrange(items)
+	if err != nil {
+		return nil, err
+	}
 	wanted := make(map[ObjectRef]struct{}, len(items))
 	for _, it := range items {
 		wanted[it.ref] = struct{}{}
+		r, known := records[it.ref]
+		if it.course.hook() {
+			steps, err := hookSteps(t, it, r)
+			if err != nil {
+				return nil, err
+			}
+			p.Steps = append(p.Steps, steps...)
+			continue
+		}
 		s, err := newStep(it, t)
 		if err != nil {
 			return nil, err
 		}
-		r, known := records[it.ref]
 		if err := s.decide(t, it, r, known, now); err != nil {
 			return nil, err
 		}
@@ -163,8 +194,11 @@ func draft(t Target, items []item, records map[ObjectRef]record, now time.Time) 
 		}
 		p.Steps = append(p.Steps, s)
 	}
+	for _, s := range p.Steps {
+		s.depth = depth[s.Ref]
+	}
 	slices.SortFunc(p.Steps, compareSteps)
-	p.Steps = append(p.Steps, strays(t, wanted, records, len(items) == 0)...)
+	p.Steps = append(p.hookless(), strays(t, wanted, records, len(items) == 0)...)
 	return p, nil
 }
 
@@ -173,23 +207,26 @@ func newStep(it item, t Target) (*Step, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Step{Ref: it.ref, resource: it.resource, body: content, wanted: sha256.Sum256(content), asks: it.asks}
+	s := &Step{Ref: it.ref, Wave: it.course.wave, item: it, resource: it.resource, body: content, wanted: sha256.Sum256(content), asks: it.asks}
 	s.stage, s.rank = place(it.ref.GroupKind(), it.resource.definition != "")
 	return s, nil
 }
 
 // decide chooses the action for a wanted object.
 func (s *Step) decide(t Target, it item, r record, known bool, now time.Time) error {
+	if it.course.skipped != "" {
+		s.Action, s.Reason = Skip, it.course.skipped
+		return nil
+	}
 	s.asks = s.asks.with(r.asks)
 	if s.Reason = s.passes(t, r); s.Reason != "" {
 		s.Action = Skip
 		return nil
 	}
-	if known && r.owned && r.owner != t.Owner {
-		return fmt.Errorf("%s %w: %s, not %s; hint: remove it from one of the two releases, or, when that Delivery is gone, take its label off: %s",
-			s.Ref, ErrOwnedByAnother, r.owner, t.Owner, s.unlabel())
+	if err := s.refuseForeign(t, r); err != nil {
+		return err
 	}
-	s.uid, s.deleting = r.uid, r.deleting
+	s.uid, s.rv, s.deleting = r.uid, r.rv, r.deleting
 	ours := r.appliedFor(t.Owner)
 	drift := r.drift
 	if r.lost != nil {
@@ -235,6 +272,15 @@ func (s *Step) passes(t Target, r record) string {
 	return ""
 }
 
+// refuseForeign refuses what another owner has.
+func (s *Step) refuseForeign(t Target, r record) error {
+	if !r.owned || r.owner == t.Owner {
+		return nil
+	}
+	return fmt.Errorf("%s %w: %s, not %s; hint: remove it from one of the two releases, or, when that Delivery is gone, take its label off: %s",
+		s.Ref, ErrOwnedByAnother, r.owner, t.Owner, s.unlabel())
+}
+
 // unlabel is the command that ends an owner's claim.
 func (s *Step) unlabel() string {
 	command := fmt.Sprintf("kubectl label %s %s %s-", s.resource.gvr.GroupResource(), s.Ref.Name, OwnerLabel)
@@ -252,7 +298,7 @@ func strays(t Target, wanted map[ObjectRef]struct{}, records map[ObjectRef]recor
 		if _, ok := wanted[ref]; ok || r.owner != t.Owner || !r.owned || r.rv == 0 {
 			continue
 		}
-		s := &Step{Ref: ref, uid: r.uid, deleting: r.deleting}
+		s := &Step{Ref: ref, Wave: r.wave, uid: r.uid, deleting: r.deleting}
 		s.stage, s.rank = place(ref.GroupKind(), false)
 		if isCustom(ref.Group) {
 			s.stage = customs
@@ -277,6 +323,8 @@ func pruneReason(r record) string {
 // keepStray says why an unwanted object stays; empty when it may go.
 func keepStray(t Target, empty bool, r record) string {
 	switch {
+	case r.hook != nil && t.Settled && !r.doomed(t.Release):
+		return "hook of another release"
 	case empty:
 		return "an empty set prunes nothing"
 	case !t.Prune:

@@ -29,7 +29,7 @@ func (e *Engine) Preflight(ctx context.Context, p *Plan) error {
 	var steps []*Step
 	for _, s := range p.Steps {
 		switch {
-		case s.Action != Create && s.Action != Update:
+		case s.rehearsed, s.Action != Create && s.Action != Update && s.Action != Run && s.Action != Standby:
 		case s.resource.definition != "":
 			s.unchecked = true
 		default:
@@ -37,7 +37,7 @@ func (e *Engine) Preflight(ctx context.Context, p *Plan) error {
 		}
 	}
 	errs := each(ctx, steps, func(s *Step) error {
-		err := rehearse(ctx, client, s)
+		err := p.rehearse(ctx, client, s)
 		if err != nil && p.supplies(s, err) {
 			s.unchecked = true
 			return nil
@@ -56,6 +56,15 @@ func (e *Engine) Preflight(ctx context.Context, p *Plan) error {
 		}
 	}
 	return failed("dry-running", steps, errs, p.user)
+}
+
+func (p *Plan) rehearse(ctx context.Context, client metadata.Interface, s *Step) error {
+	other, err := s.understudy()
+	if err == nil {
+		err = rehearse(ctx, client, other)
+	}
+	s.rehearsed = err == nil
+	return err
 }
 
 // rehearse dry-runs one step: without force first, so that conflicts show.

@@ -30,6 +30,7 @@ type item struct {
 	resource resource
 	object   *unstructured.Unstructured
 	asks     directives
+	course   course
 }
 
 // kinds answers from cached discovery.
@@ -223,5 +224,9 @@ func (l *lookup) item(o *unstructured.Unstructured, namespace string) (item, err
 	if r.namespaced && ref.Namespace == "" {
 		return item{}, fmt.Errorf("%s is namespaced and names no namespace: %w", ref, ErrInvalidTarget)
 	}
-	return item{ref: ref, resource: r, object: o}, nil
+	way, err := readCourse(o)
+	if err != nil {
+		return item{}, fmt.Errorf("%s: %w", ref, err)
+	}
+	return item{ref: ref, resource: r, object: o, course: way}, nil
 }

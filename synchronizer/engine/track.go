@@ -40,6 +40,8 @@ type record struct {
 	deleting   bool
 	// passed is what was wanted when the object was left to somebody else.
 	passed *digest
+	wave   int
+	hook   *hookRun
 
 	applied *applied
 	lost    *Drift // deleted or unlabelled after applied
@@ -135,6 +137,7 @@ func (t *tracker) describe(r *record, m *metav1.PartialObjectMetadata, rv uint64
 	if asks := liveDirectives(m, ownEntry(m)); asks != (directives{}) {
 		r.keep, r.asks = asks.keep, &asks
 	}
+	r.wave, r.hook = waveOf(m.Annotations), readRun(m.Annotations)
 	r.deleting = m.DeletionTimestamp != nil
 }
 

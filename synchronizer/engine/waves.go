@@ -1,0 +1,177 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// waves are the plan's steps by phase and wave, in the order of doing.
+func (p *Plan) waves() [][]*Step {
+	var waves [][]*Step
+	var last *Step
+	for _, s := range p.Steps {
+		if s.Action == Prune || s.Action == Keep || s.Hook == SyncFail {
+			continue
+		}
+		if last == nil || last.Hook.order() != s.Hook.order() || last.Wave != s.Wave {
+			waves = append(waves, nil)
+		}
+		waves[len(waves)-1], last = append(waves[len(waves)-1], s), s
+	}
+	return waves
+}
+
+// gate says what of the earlier waves a later one still waits for; empty when it
+// may begin. A set that was applied before is written in order, and waits for nothing.
+func (e *Engine) gate(ctx context.Context, p *Plan, earlier [][]*Step) (string, error) {
+	if p.target.Settled {
+		return "", nil
+	}
+	var steps []*Step
+	for _, wave := range earlier {
+		for _, s := range wave {
+			if s.Action != Skip {
+				steps = append(steps, s)
+			}
+		}
+	}
+	states, err := e.states(ctx, p, steps)
+	if err != nil {
+		return "", err
+	}
+	var waits []string
+	for i, s := range steps {
+		if states[i].status != string(status.CurrentStatus) {
+			waits = append(waits, s.is(states[i]))
+		}
+	}
+	return inWords(waits), nil
+}
+
+// hooksDone says which of the plan's hooks still run.
+func (e *Engine) hooksDone(ctx context.Context, p *Plan) (string, error) {
+	var hooks []*Step
+	for _, s := range p.Steps {
+		if s.Hook != "" && s.Hook != SyncFail {
+			hooks = append(hooks, s)
+		}
+	}
+	if len(hooks) == 0 {
+		return "", nil
+	}
+	return e.gate(ctx, p, [][]*Step{hooks})
+}
+
+// states are how the objects of steps are now. A hook that failed is an error.
+func (e *Engine) states(ctx context.Context, p *Plan, steps []*Step) ([]verdict, error) {
+	refs := make([]ObjectRef, len(steps))
+	at := make(map[*Step]int, len(steps))
+	for i, s := range steps {
+		refs[i], at[s] = s.Ref, i
+	}
+	records := e.tracker.records(p.Owner, refs)
+	states := make([]verdict, len(steps))
+	errs := each(ctx, steps, func(s *Step) error {
+		var err error
+		states[at[s]], err = e.state(ctx, p, s, records[s.Ref])
+		return err
+	})
+	if err := failed("reading", steps, errs, ""); err != nil {
+		return nil, err
+	}
+	for i, s := range steps {
+		if s.Hook != "" && s.Hook != SyncFail && states[i].status == string(status.FailedStatus) {
+			errs[i] = fmt.Errorf("%s %w: %s", s.Hook, ErrHookFailed, states[i].message)
+		}
+	}
+	return states, failed("running", steps, errs, "")
+}
+
+// state is how the object of one step is: as health goes, or, of a hook, whether it
+// ended well.
+func (e *Engine) state(ctx context.Context, p *Plan, s *Step, r record) (verdict, error) {
+	over := s.Hook != "" && !s.ran && s.Action == Unchanged
+	switch {
+	case s.lapsed:
+		return verdict{status: string(status.FailedStatus), message: "the release failed"}, nil
+	case over:
+		return verdict{status: string(status.CurrentStatus)}, nil
+	case s.Hook == "" || !runsOut(s.Ref.GroupKind()):
+		return e.diagnose(ctx, p.target, s.item, r)
+	case r.rv == 0:
+		return verdict{status: string(status.NotFoundStatus), message: "not there"}, nil
+	case r.verdict.uid == r.uid && r.verdict.rv >= r.rv:
+		return r.verdict, nil
+	}
+	live, err := e.dynamic.Resource(s.resource.gvr).Namespace(s.Ref.Namespace).Get(ctx, s.Ref.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return verdict{status: string(status.NotFoundStatus), message: "not there"}, nil
+	}
+	if err != nil {
+		return verdict{}, err
+	}
+	v := judgeRun(live)
+	e.tracker.judged(s.Ref, v)
+	return v, nil
+}
+
+// judgeRun says whether a Job or a Pod ended, and how.
+func judgeRun(live *unstructured.Unstructured) verdict {
+	v := verdict{uid: live.GetUID(), rv: version(live), status: string(status.InProgressStatus), message: "it has not ended"}
+	text := func(path ...string) string {
+		found, _, _ := unstructured.NestedString(live.Object, path...)
+		return found
+	}
+	phase := text("status", "phase")
+	switch {
+	case condition(live, "Complete") == "True", phase == "Succeeded":
+		v.status, v.message = string(status.CurrentStatus), ""
+	case condition(live, "Failed") == "True":
+		v.status, v.message = string(status.FailedStatus), conditionMessage(live, "Failed")
+	case phase == "Failed":
+		v.status, v.message = string(status.FailedStatus), strings.TrimSpace("the Pod failed "+text("status", "message"))
+	}
+	return v
+}
+
+func conditionMessage(o *unstructured.Unstructured, kind string) string {
+	list, _, _ := unstructured.NestedSlice(o.Object, "status", "conditions")
+	for _, c := range list {
+		if m, ok := c.(map[string]any); ok && m["type"] == kind {
+			reason, _ := m["reason"].(string)
+			message, _ := m["message"].(string)
+			return strings.Trim(reason+": "+message, ": ")
+		}
+	}
+	return ""
+}
+
+// title names a step in messages.
+func (s *Step) title() string {
+	switch {
+	case s.Hook != "":
+		return fmt.Sprintf("%s hook %s", s.Hook, s.Ref)
+	case s.Wave != 0:
+		return fmt.Sprintf("wave %d: %s", s.Wave, s.Ref)
+	}
+	return s.Ref.String()
+}
+
+func (s *Step) is(v verdict) string {
+	return strings.TrimSuffix(fmt.Sprintf("%s is %s: %s", s.title(), v.status, v.message), ": ")
+}
+
+// inWords joins what is awaited, three of it by name.
+func inWords(waits []string) string {
+	const most = 3
+	if more := len(waits) - most; more > 0 {
+		waits = append(waits[:most:most], fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(waits, "; ")
+}
