@@ -78,8 +78,8 @@ type Step struct {
 	// adopted are the deployers whose fields an Adopt takes over.
 	adopted []string
 	// left steps are Skips that the API server had to be asked for; unchecked ones
-	// could not be dry-run.
-	left, unchecked bool
+	// could not be dry-run; late ones fit a schema that is served in a moment.
+	left, unchecked, late bool
 	// ran says that the hook's object is of this attempt; lapsed, that it ran again
 	// since, because the release failed.
 	ran, lapsed bool

@@ -28,16 +28,16 @@ func (e *Engine) Preflight(ctx context.Context, p *Plan) error {
 	p.Unchecked = nil
 	var steps []*Step
 	for _, s := range p.Steps {
-		switch {
-		case s.rehearsed, s.Action != Create && s.Action != Update && s.Action != Run && s.Action != Standby:
-		case s.resource.definition != "":
-			s.unchecked = true
-		default:
+		if !s.rehearsed && (s.Action == Create || s.Action == Update || s.Action == Run || s.Action == Standby) {
 			steps = append(steps, s)
 		}
 	}
+	definitions := p.definitions()
 	errs := each(ctx, steps, func(s *Step) error {
-		err := p.rehearse(ctx, client, s)
+		if s.resource.definition != "" {
+			return definitions.foresee(ctx, s)
+		}
+		err := definitions.reconsider(ctx, s, p.rehearse(ctx, client, s))
 		if err != nil && p.supplies(s, err) {
 			s.unchecked = true
 			return nil
