@@ -192,3 +192,84 @@ func TestPlanRecreates(t *testing.T) {
 		t.Error("the objects are not as wanted")
 	}
 }
+
+// TestOneInvalidObjectChangesNothing: the last object of all is wrong, and neither
+// the definition, namespace and cluster role before it nor a re-creation happens.
+// A custom resource is judged by the definition that comes with it.
+func TestOneInvalidObjectChangesNothing(t *testing.T) {
+	t.Parallel()
+	w := onSync(t)
+	group, job := w.group(), func(image string) string {
+		return "apiVersion: batch/v1\nkind: Job\nmetadata: {name: once, annotations: {kustomize.toolkit.fluxcd.io/force: enabled}}\n" +
+			"spec: {suspend: true, template: {spec: {restartPolicy: Never, containers: [{name: c, image: " + image + "}]}}}\n"
+	}
+	w.deliver(w.source("tag: main", ""))
+	w.delivered(w.publish(map[string]string{"deploy/a.yaml": configMap("a", "1"), "deploy/job.yaml": job("one")}))
+	uid := func() string { return w.kubectl("get", "job", "once", "-n", w.name, "-o", "jsonpath={.metadata.uid}") }
+	first := uid()
+
+	w.publish(map[string]string{
+		"deploy/a.yaml": configMap("a", "2"), "deploy/job.yaml": job("two"),
+		"deploy/ns.yaml":   fmt.Sprintf("apiVersion: v1\nkind: Namespace\nmetadata: {name: %s-inner}\n", w.name),
+		"deploy/role.yaml": fmt.Sprintf("apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: %s-role}\nrules: []\n", w.name),
+		"deploy/crd.yaml":  gadgets(group), "deploy/g.yaml": gadget(group, "g", "not a number"),
+	})
+	if message := w.refused("PreflightFailed"); !strings.Contains(message, "Gadget") || !strings.Contains(message, "spec.size") {
+		t.Errorf("the message does not name what is wrong: %s", message)
+	}
+	untouched := func() {
+		t.Helper()
+		for _, left := range []string{"crd/gadgets." + group, "namespace/" + w.name + "-inner", "clusterrole/" + w.name + "-role"} {
+			if out := w.kubectl("get", left, "--ignore-not-found", "-o", "name"); out != "" {
+				t.Errorf("%s was written", left)
+			}
+		}
+		if w.value("a") != "1" || uid() != first {
+			t.Error("something was changed, or deleted")
+		}
+	}
+	untouched()
+	w.publish(map[string]string{"deploy/g.yaml": strings.Replace(gadget(group, "g", "1"), "size", "sise", 1)})
+	w.until("the unknown field refused", func() bool {
+		_, reason, message := w.status().ready()
+		return reason == "PreflightFailed" && strings.Contains(message, `unknown field "spec.sise"`)
+	})
+	untouched()
+	w.delivered(w.publish(map[string]string{"deploy/g.yaml": gadget(group, "g", "1")}))
+	if uid() == first || w.kubectl("get", "gadgets."+group, "g", "-n", w.name, "-o", "jsonpath={.spec.size}") != "1" {
+		t.Error("the release is not what runs")
+	}
+	w.changeDefinition(group)
+}
+
+// changeDefinition brings a definition's change and objects that need it in one release.
+func (w *world) changeDefinition(group string) {
+	w.t.Helper()
+	more := strings.Replace(gadgets(group), "size: {type: integer}", "size: {type: integer}, color: {type: string, maxLength: 4}, weight: {type: integer}", 1)
+	versions := more + `    - name: v2
+      served: true
+      storage: false
+      schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {weight: {type: integer}}}}}}
+`
+	painted := func(color string) string {
+		return strings.Replace(gadget(group, "g", "1"), "size: 1", "size: 1, color: "+color, 1)
+	}
+	heavy := fmt.Sprintf("apiVersion: %s/v2\nkind: Gadget\nmetadata: {name: heavy}\nspec: {weight: WEIGHT}\n", group)
+	for _, wrong := range []map[string]string{
+		{"deploy/crd.yaml": versions, "deploy/g.yaml": painted("crimson")},
+		{"deploy/g.yaml": painted("red"), "deploy/heavy.yaml": heavy},
+	} {
+		p := w.publish(wrong)
+		w.until("the wrong object refused", func() bool {
+			_, reason, _ := w.status().ready()
+			return reason == "PreflightFailed" && w.status().Status.Attempted.Digest == p.Digest
+		})
+		if out := w.kubectl("get", "crd", "gadgets."+group, "-o", "jsonpath={.spec.versions[*].name}"); out != "v1" {
+			w.t.Errorf("the definition was changed: %s", out)
+		}
+	}
+	w.delivered(w.publish(map[string]string{"deploy/heavy.yaml": strings.Replace(heavy, "WEIGHT", "7", 1)}))
+	if out := w.kubectl("get", "gadgets.v2."+group, "heavy", "-n", w.name, "-o", "jsonpath={.spec.weight}"); out != "7" {
+		w.t.Errorf("the weight is %q", out)
+	}
+}

@@ -269,21 +269,22 @@ func TestNamespacesAndDefinitionsFirst(t *testing.T) {
 	}
 }
 
-// TestHalfAppliedReleaseIsRolledBack: a custom resource that comes with its
-// definition cannot be tried before, and fails when most is written.
+// TestHalfAppliedReleaseIsRolledBack: an object in a namespace that comes with it
+// cannot be tried before, and fails when most is written.
 func TestHalfAppliedReleaseIsRolledBack(t *testing.T) {
 	w := onSync(t)
-	broken := func(group string) map[string]string {
+	in := func(namespace, port string) map[string]string {
 		return map[string]string{
 			"deploy/a.yaml": configMap("a", "2"), "deploy/b.yaml": configMap("b", "1"),
-			"deploy/crd.yaml": gadgets(group), "deploy/g.yaml": gadget(group, "g", "not a number"),
+			"deploy/ns.yaml": "apiVersion: v1\nkind: Namespace\nmetadata: {name: " + namespace + "}\n",
+			"deploy/s.yaml":  strings.NewReplacer("{name: s}", "{name: s, namespace: "+namespace+"}", "port: 80", "port: "+port).Replace(service("s")),
 		}
 	}
 	first := w.publish(map[string]string{"deploy/a.yaml": configMap("a", "1")})
 	w.deliver(w.source("tag: main", ""))
 	w.delivered(first)
-	w.publish(broken(w.group()))
-	if message := w.refused("RolledBack"); !strings.Contains(message, "Gadget") {
+	w.publish(in(w.name+"-x", "99999999"))
+	if message := w.refused("RolledBack"); !strings.Contains(message, "Service "+w.name+"-x/s") {
 		t.Errorf("the message does not name the object: %s", message)
 	}
 	w.until("the cluster as before", func() bool {
@@ -291,12 +292,12 @@ func TestHalfAppliedReleaseIsRolledBack(t *testing.T) {
 	})
 
 	w.deliver(w.source("tag: main", "  onFailure: Hold\n"))
-	w.publish(broken("hold." + w.group())) // another definition: this one is there by now
-	w.refused("PreflightFailed")           // of the second try, which knows the definition
+	w.publish(in(w.name+"-y", "99999999")) // another namespace: that one is there by now
+	w.refused("PreflightFailed")           // of the second try, which knows the namespace
 	if !w.exists("configmap", "b") {
 		t.Error("Hold went back")
 	}
-	w.delivered(w.publish(map[string]string{"deploy/g.yaml": gadget("hold."+w.group(), "g", "1")}))
+	w.delivered(w.publish(in(w.name+"-y", "80")))
 }
 
 // group is an API group of the test's own.

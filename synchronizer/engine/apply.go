@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/metadata"
 )
@@ -192,8 +191,7 @@ func (e *Engine) applyStep(ctx context.Context, client metadata.Interface, p *Pl
 		return nil, err
 	}
 	answer, err := patch(ctx, client, s, false, true)
-	if apierrors.IsNotFound(err) && s.resource.definition != "" {
-		// The API server's endpoint may trail the definition's condition.
+	if s.trails(err) {
 		answer, err = patchLate(ctx, client, s)
 	}
 	if err != nil {

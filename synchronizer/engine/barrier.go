@@ -106,6 +106,12 @@ func (e *Engine) watchFresh(ctx context.Context, owner Owner, need map[schema.Gr
 	}
 }
 
+// trails says that the API server may not know yet what it was told a moment ago:
+// its endpoint trails a definition's condition, and its schema a definition's change.
+func (s *Step) trails(err error) bool {
+	return apierrors.IsNotFound(err) && s.resource.definition != "" || s.late && err != nil && unfit(err)
+}
+
 // patchLate applies to an endpoint that is about to be served.
 func patchLate(ctx context.Context, client metadata.Interface, s *Step) (*metav1.PartialObjectMetadata, error) {
 	for try := 1; ; try++ {
@@ -113,7 +119,7 @@ func patchLate(ctx context.Context, client metadata.Interface, s *Step) (*metav1
 			return nil, err
 		}
 		answer, err := patch(ctx, client, s, false, true)
-		if !apierrors.IsNotFound(err) || try == lateTries {
+		if !s.trails(err) || try == lateTries {
 			return answer, err
 		}
 	}
