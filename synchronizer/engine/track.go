@@ -2,6 +2,7 @@ package engine
 
 import (
 	"maps"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -239,7 +240,7 @@ func (t *tracker) settle(ref ObjectRef, owner Owner, wanted digest, m *metav1.Pa
 			tell[r.applied.owner] = struct{}{}
 		}
 		rv := version(m)
-		if observed(ref.GroupKind()) && (m.UID != r.uid || m.Generation != r.generation) {
+		if observed(ref.GroupKind()) && unseen(r, m) {
 			// Its controller cannot have seen what this very answer tells of.
 			r.verdict = verdict{uid: m.UID, rv: rv, generation: m.Generation, status: string(status.InProgressStatus), message: "not seen by its controller so far"}
 		}
@@ -257,6 +258,15 @@ func (t *tracker) settle(ref ObjectRef, owner Owner, wanted digest, m *metav1.Pa
 		t.catchUp(r, tell)
 	})
 	return ended
+}
+
+// unseen says that the controller of m will write its status yet, which brings news.
+// What was there before us, and stays as it is, brings none.
+func unseen(r *record, m *metav1.PartialObjectMetadata) bool {
+	if m.UID == r.uid {
+		return m.Generation != r.generation
+	}
+	return !slices.ContainsFunc(m.ManagedFields, func(f metav1.ManagedFieldsEntry) bool { return f.Subresource == "status" })
 }
 
 // abandon ends a request that failed.
