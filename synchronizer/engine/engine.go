@@ -69,13 +69,17 @@ func newEngine(config *rest.Config, client *http.Client, changed func(Owner)) (*
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the cluster: %w", err)
 	}
+	full, err := newReader(config, client)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the cluster: %w", err)
+	}
 	tracker := newTracker(changed)
 	return &Engine{
 		config:  config,
 		dynamic: objects,
 		kinds:   newKinds(disco),
 		tracker: tracker,
-		watches: newWatches(reader, tracker),
+		watches: newWatches(reader, full, tracker),
 		writers: map[string]metadata.Interface{"": reader},
 	}, nil
 }

@@ -122,6 +122,8 @@ func (e *Engine) diagnose(ctx context.Context, t Target, it item, r record) (ver
 		return current, nil
 	case known && r.verdict.rv >= r.rv, known && !r.rewritten() && e.tracker.hurried(it.ref, t.Owner):
 		return r.verdict, nil
+	case r.verdict.by == nil && t.judgeOf(it.ref.GroupKind()) == nil && hasStatus(it.ref.GroupKind()) && !r.blind:
+		return e.tracker.await(it.ref, r.rv), nil
 	}
 	live, err := e.dynamic.Resource(it.resource.gvr).Namespace(it.ref.Namespace).Get(ctx, it.ref.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {

@@ -57,6 +57,9 @@ type record struct {
 	sound     sound
 	pace      pace // of readings for the verdict
 	postponed bool // and its owner hears of news later
+	news      bool // about its health, of which its owner has not heard
+	awaited   bool // a pass waits for the verdict on the newest version
+	blind     bool // the watch brings no verdicts
 	fight     fight
 }
 
@@ -96,11 +99,12 @@ func (t *tracker) update(act func(notices)) {
 }
 
 // observe takes in an object that a watch showed.
-func (t *tracker) observe(gk schema.GroupKind, m *metav1.PartialObjectMetadata) {
-	t.update(func(tell notices) { t.take(refOf(gk, m), m, tell) })
+func (t *tracker) observe(gk schema.GroupKind, seen *reading) {
+	t.update(func(tell notices) { t.take(refOf(gk, &seen.PartialObjectMetadata), seen, tell) })
 }
 
-func (t *tracker) take(ref ObjectRef, m *metav1.PartialObjectMetadata, tell notices) {
+func (t *tracker) take(ref ObjectRef, seen *reading, tell notices) {
+	m := &seen.PartialObjectMetadata
 	rv, own := version(m), ownEntry(m)
 	owned := own != nil && own.ownsLabel
 	r := t.objects[ref]
@@ -111,6 +115,12 @@ func (t *tracker) take(ref ObjectRef, m *metav1.PartialObjectMetadata, tell noti
 		r = &record{ref: ref}
 		t.objects[ref] = r
 	}
+	if rv == r.rv && r.applied != nil { // the echo of our own write
+		if r.learn(seen); r.inflight == 0 && r.news && t.healthNews(r) {
+			tell[r.applied.owner] = struct{}{}
+		}
+		return
+	}
 	if rv <= r.rv || rv <= r.lostRV {
 		return // stale
 	}
@@ -119,6 +129,7 @@ func (t *tracker) take(ref ObjectRef, m *metav1.PartialObjectMetadata, tell noti
 	}
 	asked := r.asks
 	t.describe(r, m, rv, owned)
+	r.learn(seen)
 	if asks(asked) != asks(r.asks) {
 		tell[r.owner] = struct{}{}
 	}
@@ -161,8 +172,7 @@ func (t *tracker) judge(r *record, m *metav1.PartialObjectMetadata, tell notices
 	}
 	r.lost = nil
 	r.drift = compare(r.applied, m, since)
-	healthNews := (hasStatus(r.ref.GroupKind()) || r.verdict.rv > 0) && r.rv > r.verdict.rv
-	if r.drift != nil || healthNews && !t.postpone(r, r.applied.owner) {
+	if news := t.healthNews(r); news || r.drift != nil {
 		tell[r.applied.owner] = struct{}{}
 	}
 }
@@ -193,13 +203,13 @@ func (t *tracker) lose(ref ObjectRef, rv uint64, tell notices) {
 }
 
 // replace takes in a full list of one kind.
-func (t *tracker) replace(gk schema.GroupKind, list []*metav1.PartialObjectMetadata, rv uint64) {
+func (t *tracker) replace(gk schema.GroupKind, list []*reading, rv uint64) {
 	t.update(func(tell notices) {
 		present := make(map[ObjectRef]struct{}, len(list))
-		for _, m := range list {
-			ref := refOf(gk, m)
+		for _, seen := range list {
+			ref := refOf(gk, &seen.PartialObjectMetadata)
 			present[ref] = struct{}{}
-			t.take(ref, m, tell)
+			t.take(ref, seen, tell)
 		}
 		for ref := range t.objects {
 			if _, ok := present[ref]; !ok && ref.GroupKind() == gk {

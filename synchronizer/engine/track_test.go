@@ -98,7 +98,7 @@ func TestTracker(t *testing.T) {
 				case "a":
 					tr.abandon(one)
 				case "o":
-					tr.observe(configMaps, s.m)
+					tr.observe(configMaps, &reading{PartialObjectMetadata: *s.m})
 				case "r":
 					tr.remove(one, uint64(s.rv))
 				case "l":

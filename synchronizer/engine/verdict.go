@@ -28,11 +28,18 @@ func (t Target) judgeOf(gk schema.GroupKind) Judge {
 // judge applies the target's own rules, or else kstatus; a Job is ready only when
 // complete, and what is paused or suspended waits for nothing but a person.
 func (t Target) judge(ctx context.Context, live *unstructured.Unstructured) (verdict, error) {
-	v := verdict{uid: live.GetUID(), rv: version(live), generation: live.GetGeneration()}
-	if v.by = t.judgeOf(live.GroupVersionKind().GroupKind()); v.by != nil {
-		v.status, v.message = v.by.Judge(ctx, live)
-		return v, nil
+	by := t.judgeOf(live.GroupVersionKind().GroupKind())
+	if by == nil {
+		return kstatusOf(live)
 	}
+	v := verdict{uid: live.GetUID(), rv: version(live), generation: live.GetGeneration(), by: by}
+	v.status, v.message = by.Judge(ctx, live)
+	return v, nil
+}
+
+// kstatusOf is the verdict where there are no rules.
+func kstatusOf(live *unstructured.Unstructured) (verdict, error) {
+	v := verdict{uid: live.GetUID(), rv: version(live), generation: live.GetGeneration()}
 	result, err := status.Compute(live)
 	if err != nil {
 		return v, fmt.Errorf("computing its status: %w", err)

@@ -33,6 +33,7 @@ const listTimeout = 10 * time.Second
 // watches holds one metadata-only watch per kind, shared by all owners.
 type watches struct {
 	client  metadata.Interface
+	reader  *reader
 	tracker *tracker
 
 	mu     sync.Mutex
@@ -57,8 +58,8 @@ type kindWatch struct {
 	err      error
 }
 
-func newWatches(client metadata.Interface, t *tracker) *watches {
-	return &watches{client: client, tracker: t, byKind: map[schema.GroupKind]*kindWatch{}, wake: make(chan struct{}, 1)}
+func newWatches(client metadata.Interface, r *reader, t *tracker) *watches {
+	return &watches{client: client, reader: r, tracker: t, byKind: map[schema.GroupKind]*kindWatch{}, wake: make(chan struct{}, 1)}
 }
 
 // run serves queued watches until ctx ends.
@@ -93,24 +94,51 @@ func (w *watches) serve(ctx context.Context, k *kindWatch) {
 		case <-ctx.Done():
 		}
 	}()
-	client := w.client.Resource(k.gvr)
+	list, open, kept := w.metadata(k.gvr)
+	if hasStatus(k.gk) {
+		list, open, kept = w.full(k.gvr, k.gk.Kind)
+	}
 	source := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			o.LabelSelector = OwnerLabel
-			list, err := client.List(ctx, o)
+			found, err := list(ctx, o)
 			w.broken(k, err)
-			return list, err
+			return found, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			o.LabelSelector = OwnerLabel
-			stream, err := client.Watch(ctx, o)
+			stream, err := open(ctx, o)
 			w.broken(k, err)
 			return stream, err
 		},
 	}
-	r := cache.NewReflectorWithOptions(source, &metav1.PartialObjectMetadata{}, &sink{kind: k, tracker: w.tracker},
+	r := cache.NewReflectorWithOptions(source, kept, &sink{kind: k, tracker: w.tracker},
 		cache.ReflectorOptions{Logger: &silent, Name: k.gk.String()})
 	r.RunWithContext(ctx)
+}
+
+type (
+	lister  func(context.Context, metav1.ListOptions) (runtime.Object, error)
+	watcher func(context.Context, metav1.ListOptions) (watch.Interface, error)
+)
+
+// metadata asks for no more than metadata; the object returned is of the type that
+// list and watch give.
+func (w *watches) metadata(gvr schema.GroupVersionResource) (lister, watcher, runtime.Object) {
+	client := w.client.Resource(gvr)
+	list := func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return client.List(ctx, o) }
+	return list, client.Watch, &metav1.PartialObjectMetadata{}
+}
+
+// full asks for whole objects, of which readings are kept.
+func (w *watches) full(gvr schema.GroupVersionResource, kind string) (lister, watcher, runtime.Object) {
+	list := func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+		return w.reader.list(ctx, gvr, kind, o)
+	}
+	open := func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+		return w.reader.watch(ctx, gvr, kind, o)
+	}
+	return list, open, &reading{}
 }
 
 // broken ends a watch that can only fail again: a vanished kind, a missing
@@ -273,37 +301,42 @@ func (s *sink) Add(o any) error { return s.Update(o) }
 
 // Update takes in a changed object.
 func (s *sink) Update(o any) error {
-	m, ok := o.(*metav1.PartialObjectMetadata)
-	if !ok {
-		return fmt.Errorf("watching %s: unexpected %T", s.kind.gvr.GroupResource(), o)
+	seen, err := s.reading(o)
+	if err == nil && s.live() {
+		s.tracker.observe(s.kind.gk, seen)
 	}
-	if s.live() {
-		s.tracker.observe(s.kind.gk, m)
+	return err
+}
+
+// reading is what either kind of watch gives.
+func (s *sink) reading(o any) (*reading, error) {
+	switch one := o.(type) {
+	case *reading:
+		return one, nil
+	case *metav1.PartialObjectMetadata:
+		return &reading{PartialObjectMetadata: *one}, nil
 	}
-	return nil
+	return nil, fmt.Errorf("watching %s: unexpected %T", s.kind.gvr.GroupResource(), o)
 }
 
 // Delete takes in an object that left the watch.
 func (s *sink) Delete(o any) error {
-	m, ok := o.(*metav1.PartialObjectMetadata)
-	if !ok {
-		return fmt.Errorf("watching %s: unexpected %T", s.kind.gvr.GroupResource(), o)
+	seen, err := s.reading(o)
+	if err == nil && s.live() {
+		s.tracker.remove(refOf(s.kind.gk, &seen.PartialObjectMetadata), version(seen))
 	}
-	if s.live() {
-		s.tracker.remove(refOf(s.kind.gk, m), version(m))
-	}
-	return nil
+	return err
 }
 
 // Replace takes in a full list.
 func (s *sink) Replace(list []any, rv string) error {
-	objects := make([]*metav1.PartialObjectMetadata, 0, len(list))
+	objects := make([]*reading, 0, len(list))
 	for _, o := range list {
-		m, ok := o.(*metav1.PartialObjectMetadata)
-		if !ok {
-			return fmt.Errorf("listing %s: unexpected %T", s.kind.gvr.GroupResource(), o)
+		seen, err := s.reading(o)
+		if err != nil {
+			return err
 		}
-		objects = append(objects, m)
+		objects = append(objects, seen)
 	}
 	if s.live() {
 		s.tracker.replace(s.kind.gk, objects, parseVersion(rv))
