@@ -3,6 +3,7 @@ package test
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -143,12 +144,14 @@ func TestDecryption(t *testing.T) {
 	}
 	w.deliver(w.source("tag: main", "  decryption: {secretRef: {name: keys}}\n"))
 	w.refused("DecryptionKeyNotFound")
-	w.kubectl("create", "secret", "generic", "keys", "-n", w.name, "--from-file="+sealed+"other.agekey")
+	dir, err := filepath.Abs(sealed)
+	must(t, err)
+	w.kubectl("create", "secret", "generic", "keys", "-n", w.name, "--from-file="+dir+"/other.agekey")
 	if message := w.refused("TailorFailed"); !strings.Contains(message, "it is encrypted for age age1l5g6kn") {
 		t.Errorf("with another key: %s", message)
 	}
 	w.kubectl("delete", "secret", "keys", "-n", w.name)
-	w.kubectl("create", "secret", "generic", "keys", "-n", w.name, "--from-file="+sealed+"ops.agekey", "--from-file="+sealed+"ops.asc")
+	w.kubectl("create", "secret", "generic", "keys", "-n", w.name, "--from-file="+dir+"/ops.agekey", "--from-file="+dir+"/ops.asc")
 	w.delivered(first)
 	if got := secret("token"); got != s3cret {
 		t.Errorf("the password is %q", got)

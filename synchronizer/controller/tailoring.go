@@ -47,7 +47,7 @@ func (r *reconciler) tailoring(ctx context.Context, d *v1alpha1.Delivery, asked 
 			return err
 		}
 		if !keys.found {
-			return fmt.Errorf("the Secret %s %w; hint: kubectl create secret generic %[1]s --from-file=NAME.agekey", spec.Decryption.SecretRef.Name, errDecryptionKey)
+			return fmt.Errorf("the Secret %s %w; hint: kubectl create secret generic %[1]s -n %[3]s --from-file=NAME.agekey", spec.Decryption.SecretRef.Name, errDecryptionKey, d.Namespace)
 		}
 		asked.Tailoring.Decryption, versions = keys.data, append(versions, keys.version)
 	}
