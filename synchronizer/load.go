@@ -51,20 +51,28 @@ func (s *Synchronizer) want(d Delivery, memo *memo, state State) (*loaded, Water
 	}
 	memo.wanted = l
 	s.step(d, Accept)
+	watermark, err := admit(d, l, state)
+	return l, watermark, err
+}
+
+// admit decides whether l may follow what was accepted before, and notes on it what
+// is to be said; the watermark is what it raises.
+func admit(d Delivery, l *loaded, state State) (Watermark, error) {
+	ref := l.release.Ref
 	repository := publishedAt(d, ref, l.release.Statement, state.Accepted)
 	highest, next := state.Accepted[repository], watermarkOf(repository, ref, l.release.Statement)
 	watermark, err := accept(highest, next, d.Source.Digest != "")
 	if err != nil {
-		return l, watermark, at(Accept, err)
+		return watermark, at(Accept, err)
 	}
 	if len(l.release.SignedBy) == 0 {
 		watermark = highest // a policy in Audit mode let it in, and nobody vouches for its count
 	}
 	l.older = next.Below(highest)
 	if state.Quarantined == ref.Digest {
-		return l, watermark, at(Accept, &QuarantineError{Release: l.release, Cause: state.Cause})
+		return watermark, at(Accept, &QuarantineError{Release: l.release, Cause: state.Cause})
 	}
-	return l, watermark, nil
+	return watermark, nil
 }
 
 // QuarantineError is a release that failed before and is not tried again.

@@ -25,24 +25,43 @@ type diffOptions struct {
 	environments []string
 	exitCode     bool
 	output       string
+	cluster      againstOptions
 }
 
 func newDiffCommand(s streams) *cobra.Command {
 	var o diffOptions
 	cmd := &cobra.Command{
-		Use:   "diff OLD NEW",
-		Short: "Show which objects and fields are different in two releases",
+		Use:   "diff OLD NEW | diff [RELEASE] --delivery NAME",
+		Short: "Show what is different in two releases, or in a release and a cluster",
 		Long: `Compare two releases, object by object and field by field, for each environment.
 Values of Secrets are masked; the order of lists whose elements have names does
 not count, where Kubernetes does not care about it.
 
-With --policy or --key, both releases are verified first.`,
+With --policy or --key, both releases are verified first.
+
+With --delivery, compare a release with what a Delivery has in its cluster: what the
+Delivery's source names now, or another release of that repository. It is verified
+under the Delivery's policies, tailored, planned and dry-run as its service account,
+as a pass would do it; nothing is written. A release that is not trusted exits with
+3, an object that the API server refuses with 1. Run as somebody who may read the
+cluster and impersonate the account, or with --as-self.`,
 		Example: `  sealift diff oci://registry.example.com/deploy/shop:1.4.0 oci://registry.example.com/deploy/shop:main
 
   # For a pull request
-  sealift diff $OLD $NEW --environment prod -o markdown | gh pr comment --body-file -`,
-		Args: twoArgs,
-		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), s, args[0], args[1]) },
+  sealift diff $OLD $NEW --environment prod -o markdown | gh pr comment --body-file -
+
+  # What would the next pass do?
+  sealift diff --delivery shop -n shop --exit-code
+
+  # And a release that is not there yet?
+  sealift diff oci://registry.example.com/deploy/shop:1.5.0 --delivery shop -n shop`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if o.cluster.delivery != "" {
+				return optionalArg(cmd, args)
+			}
+			return twoArgs(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), s, args) },
 	}
 	flags := cmd.Flags()
 	o.registry.register(flags)
@@ -50,16 +69,22 @@ With --policy or --key, both releases are verified first.`,
 	flags.StringSliceVar(&o.environments, "environment", nil, "compare this environment only; repeat it for several")
 	flags.BoolVar(&o.exitCode, "exit-code", false, "exit with 4 if anything is different")
 	flags.StringVarP(&o.output, "output", "o", "", "output format: json, markdown (default text)")
+	o.cluster.register(flags)
+	_ = cmd.RegisterFlagCompletionFunc("delivery", o.cluster.deliveries.complete(-1)) // fails without the flag
 	return cmd
 }
 
 // errDifferent is no failure: it asks for an exit code.
-var errDifferent = errors.New("the releases are different")
+var errDifferent = errors.New("there are differences")
 
-func (o *diffOptions) run(ctx context.Context, s streams, before, after string) error {
+func (o *diffOptions) run(ctx context.Context, s streams, args []string) error {
 	if err := checkOutput(o.output, "", "json", "markdown"); err != nil {
 		return err
 	}
+	if o.cluster.delivery != "" {
+		return o.against(ctx, s, args)
+	}
+	before, after := args[0], args[1]
 	registry, err := o.registry.connect()
 	if err != nil {
 		return err

@@ -52,6 +52,8 @@ type sources struct {
 	core rest.Interface
 	// changed is told the Deliveries that a changed source concerns.
 	changed func(types.NamespacedName)
+	// trusting holds nothing against an account's rights: who asks reads for themselves.
+	trusting bool
 
 	mu      sync.Mutex
 	watched map[sourceName]*watchedSource
@@ -152,6 +154,9 @@ func contentOf(object any) content {
 // Delivery shall not read by it what its service account may not. It asks once for each
 // version of the source.
 func (r *reading) readableBy(ctx context.Context, account string, name sourceName, version string) error {
+	if r.trusting {
+		return nil
+	}
 	r.mu.Lock()
 	known := r.watched[name] != nil && r.watched[name].readable[account] == version
 	r.mu.Unlock()

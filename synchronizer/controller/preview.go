@@ -1,0 +1,127 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"sealift.dev/api/v1alpha1"
+	"sealift.dev/artifact"
+	"sealift.dev/synchronizer"
+	"sealift.dev/synchronizer/engine"
+	"sealift.dev/verify"
+)
+
+// PreviewOptions say which Delivery is meant, and how it is looked at. Of Options,
+// Config, Namespace, Verify and Registries count.
+type PreviewOptions struct {
+	Options
+	// Delivery in the cluster.
+	Delivery types.NamespacedName
+	// Release is another one of the source's repository; zero: what the source names.
+	Release artifact.Address
+	// AsSelf tries objects with the caller's own rights, and not as the service account.
+	AsSelf bool
+}
+
+// Preview shows what a pass for a Delivery would do, as the caller may see it. It
+// writes nothing, and what it watches ends with it.
+func Preview(ctx context.Context, o PreviewOptions) (synchronizer.Preview, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r, err := newReader(ctx, o)
+	if err != nil {
+		return synchronizer.Preview{}, err
+	}
+	defer r.sources.close()
+	var d v1alpha1.Delivery
+	if err := r.client.Get(ctx, o.Delivery, &d); err != nil {
+		return synchronizer.Preview{}, fmt.Errorf("reading delivery %s: %w", o.Delivery, err)
+	}
+	if err := repoint(&d, o.Release); err != nil {
+		return synchronizer.Preview{}, err
+	}
+	asked, err := r.convert(ctx, &d)
+	if err != nil {
+		return synchronizer.Preview{}, err
+	}
+	if o.AsSelf {
+		asked.User = ""
+	}
+	d.Status.Quarantined = nil // whoever asks wants to see it nevertheless
+	known, err := r.remember(ctx, &d, asked)
+	if apierrors.IsForbidden(err) { // the status says the same, as long as nobody made the Delivery anew
+		known, err = &memory{r: r, d: &d, record: &record{accepted: map[string]synchronizer.Watermark{}}, repository: asked.Source.Repository.String()}, nil
+	}
+	if err != nil {
+		return synchronizer.Preview{}, err
+	}
+	p, err := r.synchronizer.Preview(ctx, asked, known.State())
+	if apierrors.IsForbidden(err) && strings.Contains(err.Error(), "cannot impersonate") {
+		err = fmt.Errorf("%w; hint: --as-self tries the objects with your own rights", err)
+	}
+	return p, err
+}
+
+// newReader is a reconciler without a manager: it reads when it is asked.
+func newReader(ctx context.Context, o PreviewOptions) (*reconciler, error) {
+	ctrl.SetLogger(logr.Discard())
+	klog.SetLogger(logr.Discard())
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, corev1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, err
+		}
+	}
+	config := rest.CopyConfig(o.Config)
+	config.QPS = -1
+	reader, err := client.New(config, client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the cluster: %w", err)
+	}
+	e, err := engine.New(o.Config, func(engine.Owner) {})
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the cluster: %w", err)
+	}
+	verifier, err := verify.New(o.Verify)
+	if err != nil {
+		return nil, err
+	}
+	r := &reconciler{options: o.Options, client: reader, reader: reader, engine: e, synchronizer: synchronizer.New(e, verifier, o.Registries)}
+	if r.sources, err = newSources(config, func(types.NamespacedName) {}); err != nil {
+		return nil, fmt.Errorf("connecting to the cluster: %w", err)
+	}
+	r.sources.trusting = o.AsSelf
+	go e.Run(ctx)
+	return r, nil
+}
+
+// repoint makes the source name another release of its repository.
+func repoint(d *v1alpha1.Delivery, to artifact.Address) error {
+	if to == (artifact.Address{}) {
+		return nil
+	}
+	source := &d.Spec.Source
+	own, err := artifact.ParseRepository(source.URL)
+	if err != nil {
+		return fmt.Errorf("%w: source: %w", errInvalidSpec, err)
+	}
+	if to.Repository != own {
+		return fmt.Errorf("the release is of %s, and the source of delivery %s/%s is %s; hint: compare two releases with sealift diff OLD NEW", to.Repository, d.Namespace, d.Name, own)
+	}
+	source.Tag, source.Semver, source.Digest = to.Tag, "", to.Digest.String()
+	if to.Digest != "" {
+		source.Tag = ""
+	}
+	return nil
+}

@@ -1,0 +1,150 @@
+package synchronizer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+
+	"sealift.dev/artifact"
+	"sealift.dev/synchronizer/engine"
+)
+
+// Preview is what a pass would do.
+type Preview struct {
+	Release Release
+	// Older says that the release is pinned, and older than one accepted before.
+	Older bool
+	// Objects is how many the release has for this cluster.
+	Objects int
+	// Changes are in the order of a pass; objects that stay as they are, are left out.
+	Changes []engine.Change
+	// Refused says why the API server refuses an object; at most 20.
+	Refused map[engine.ObjectRef]error
+	// Unchecked are objects that could not be tried.
+	Unchecked []engine.ObjectRef
+	// Irreversible says what going back would not undo.
+	Irreversible []string
+	// Confirm is what would not be deleted before a person confirms it; nil: nothing.
+	Confirm *engine.Confirm
+}
+
+// Preview shows what a pass for d would do, and writes nothing: the release is
+// verified, pulled and tailored as in a pass, and planned and dry-run as its user. An
+// object that the API server refuses is an error beside the preview.
+func (s *Synchronizer) Preview(ctx context.Context, d Delivery, state State) (Preview, error) {
+	if err := errors.Join(d.Unreachable, d.Untailored); err != nil {
+		return Preview{}, at(Resolve, err)
+	}
+	l, err := s.read(ctx, d)
+	if err != nil {
+		return Preview{}, err
+	}
+	if _, err := admit(d, l, state); err != nil {
+		return Preview{}, err
+	}
+	memo := &memo{}
+	objects, err := s.tailor(ctx, d, l, memo)
+	if err != nil {
+		return Preview{}, at(Tailor, err)
+	}
+	if err := memo.vitals.learn(d); err != nil {
+		return Preview{}, err
+	}
+	target := s.target(d, l, state)
+	target.Objects, target.Judge = objects, memo.vitals.judge
+	plan, err := s.engine.Plan(ctx, target)
+	if err != nil {
+		return Preview{}, at(Plan, err)
+	}
+	refused := s.engine.Preflight(ctx, plan)
+	if err := unlessRefused(refused); err != nil {
+		return Preview{}, at(Preflight, err)
+	}
+	changes, err := s.engine.Preview(ctx, plan)
+	if err := unlessRefused(err); err != nil {
+		return Preview{}, at(Preflight, err)
+	}
+	p := Preview{
+		Release:      l.release,
+		Older:        l.older,
+		Objects:      len(objects),
+		Changes:      changes,
+		Refused:      refusals(refused, err),
+		Unchecked:    plan.Unchecked,
+		Irreversible: plan.Irreversible,
+		Confirm:      plan.Confirm,
+	}
+	p.leaveOut()
+	return p, at(Preflight, refused)
+}
+
+// read resolves, verifies, pulls and decodes what the source names, at once.
+func (s *Synchronizer) read(ctx context.Context, d Delivery) (*loaded, error) {
+	registry, err := s.registry(d.Source)
+	if err != nil {
+		return nil, at(Resolve, err)
+	}
+	ref, err := named(ctx, registry, d.Source)
+	if err != nil {
+		return nil, at(Resolve, err)
+	}
+	return s.acquire(ctx, registry, d, ref, d.Policies, nil)
+}
+
+func named(ctx context.Context, registry *reach, source Source) (artifact.Ref, error) {
+	if source.Digest != "" {
+		return source.Repository.At(source.Digest), nil
+	}
+	tag := source.Tag
+	if source.Semver != "" {
+		tags, err := registry.Tags(ctx, source.Repository, maxTags)
+		if err != nil {
+			return artifact.Ref{}, err
+		}
+		if tag, err = highest(tags, source.Semver); err != nil {
+			return artifact.Ref{}, fmt.Errorf("choosing a version of %s: %w", source.Repository, err)
+		}
+	}
+	return registry.Resolve(ctx, source.Repository, tag)
+}
+
+// unlessRefused is err, if it is anything but objects that the API server refuses.
+func unlessRefused(err error) error {
+	var failures *engine.Failures
+	if errors.As(err, &failures) && !failures.Transient() {
+		return nil
+	}
+	return err
+}
+
+func refusals(errs ...error) map[engine.ObjectRef]error {
+	found := map[engine.ObjectRef]error{}
+	for _, err := range errs {
+		var failures *engine.Failures
+		if !errors.As(err, &failures) {
+			continue
+		}
+		for _, f := range failures.List {
+			if found[f.Ref] == nil {
+				found[f.Ref] = f.Err
+			}
+		}
+	}
+	return found
+}
+
+// leaveOut drops what would be written as it is: a new process confirms each object
+// once.
+func (p *Preview) leaveOut() {
+	p.Changes = slices.DeleteFunc(p.Changes, func(c engine.Change) bool {
+		return c.Action == engine.Update && p.Refused[c.Ref] == nil && c.Before != nil && c.After != nil &&
+			reflect.DeepEqual(c.Before.Object, c.After.Object)
+	})
+	for i := range p.Changes {
+		if p.Changes[i].Action == engine.Update {
+			p.Changes[i].Reason = "" // the fields say it
+		}
+	}
+}
