@@ -131,6 +131,9 @@ type State struct {
 	Kinds []schema.GroupKind
 	// Confirmed stands for the objects of Applied as they were applied last.
 	Confirmed string
+	// AwaitedOf is that of the list of deletions which awaits a confirmation; 0: there
+	// is none.
+	AwaitedOf int
 }
 
 // Intent is saved before the first write, so that a crash leaves no orphan and
@@ -140,6 +143,8 @@ type Intent struct {
 	// Accepted is the highest release of its repository now; zero: as before.
 	Accepted Watermark
 	Kinds    []schema.GroupKind
+	// Confirm is what has to be confirmed; nil: nothing.
+	Confirm *engine.Confirm
 }
 
 // Memory keeps a Delivery's state across passes and processes.
@@ -178,8 +183,10 @@ type Outcome struct {
 	// NextCheck is when contested drift may be corrected, or health told of that changes
 	// too often; zero when there is neither.
 	NextCheck time.Time
-	// Drifted lists drift that is reported, not corrected.
-	Drifted []string
+	// Drifted lists drift that is reported, not corrected, and Contested of it that
+	// someone undoes again and again.
+	Drifted   []string
+	Contested int
 	// Kinds are the kinds of which objects may exist after this pass.
 	Kinds []schema.GroupKind
 	// Degraded says that Running became healthy once, and is not now.

@@ -51,15 +51,15 @@ func (s *Synchronizer) settle(ctx context.Context, d Delivery, l *loaded, waterm
 	if err := s.engine.Preflight(ctx, plan); err != nil {
 		return at(Preflight, err)
 	}
-	out.NextCheck, out.Drifted = plan.NextCheck, drifted(plan)
 	s.step(d, Begin)
 	if err := begin(ctx, l, watermark, plan, m); err != nil {
 		return at(Begin, err)
 	}
-	out.Running, out.Kinds = &l.release, plan.Kinds()
+	out.Running, out.Kinds, out.Confirm = &l.release, plan.Kinds(), plan.Confirm
 	s.step(d, Apply)
 	plan.Attempt(m.State().Attempt)
 	out.Report, err = s.engine.Apply(ctx, plan)
+	out.drift(plan)
 	memo.stuck.release, memo.stuck.err = l.release.Ref, at(Apply, err)
 	if err != nil {
 		err = at(Apply, err)
@@ -101,7 +101,9 @@ func (s *Synchronizer) target(d Delivery, l *loaded, state State) engine.Target 
 		Confirmed:      state.Confirmed,
 		Ignore:         d.Ignore,
 		MaxPrune:       d.MaxPrune,
+		AwaitedOf:      state.AwaitedOf,
 		ConfirmedPrune: d.Confirmed,
+		Unbudgeted:     l.release.Ref == state.Applied && state.Attempted != "", // taken back, not dropped
 	}
 }
 
@@ -116,13 +118,14 @@ func attempt(l *loaded, state State) string {
 // begin saves the intent when this pass brings a new release or new kinds.
 func begin(ctx context.Context, l *loaded, watermark *Watermark, plan *engine.Plan, m Memory) error {
 	state := m.State()
-	intent := Intent{Release: l.release, Kinds: plan.Kinds()}
+	intent := Intent{Release: l.release, Kinds: plan.Kinds(), Confirm: plan.Confirm}
 	if watermark != nil && *watermark != state.Accepted[watermark.Repository] {
 		intent.Accepted = *watermark
 	}
 	known := l.release.Ref == state.Applied || l.release.Ref.Digest == state.Attempted
 	newKind := func(kind schema.GroupKind) bool { return !slices.Contains(state.Kinds, kind) }
-	if known && intent.Accepted == (Watermark{}) && !slices.ContainsFunc(intent.Kinds, newKind) {
+	asked := plan.Confirm == nil || plan.Confirm.Of == state.AwaitedOf
+	if known && asked && intent.Accepted == (Watermark{}) && !slices.ContainsFunc(intent.Kinds, newKind) {
 		return nil
 	}
 	return m.Begin(ctx, intent)
@@ -191,19 +194,19 @@ func keepsWanted(err error) bool {
 	return step.Step == Apply || step.Step == Wait || step.Step == Prune
 }
 
-// drifted says what differs from the release and stays so: because drift is only
+// drift says what differs from the release and stays so: because drift is only
 // reported, or because someone undoes every correction.
-func drifted(plan *engine.Plan) []string {
-	var found []string
+func (o *Outcome) drift(plan *engine.Plan) {
 	for _, step := range plan.Steps {
-		switch step.Action {
-		case engine.Drifted:
-			found = append(found, fmt.Sprintf("%s: %s", step.Ref, step.Drift))
-		case engine.Contested:
-			found = append(found, fmt.Sprintf("%s: contested, %s", step.Ref, step.Drift))
+		switch {
+		case !step.Until.IsZero():
+			o.Contested++
+			o.checkBy(step.Until)
+			o.Drifted = append(o.Drifted, fmt.Sprintf("%s: contested, %s", step.Ref, step.Drift))
+		case step.Action == engine.Drifted:
+			o.Drifted = append(o.Drifted, fmt.Sprintf("%s: %s", step.Ref, step.Drift))
 		}
 	}
-	return found
 }
 
 // Unhealthy names the first objects that are not ready, and why.

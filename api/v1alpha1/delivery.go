@@ -478,6 +478,9 @@ type Awaiting struct {
 	Reason string `json:"reason"`
 	// Total is how many objects there are in the list.
 	Total int `json:"total"`
+	// Of is how many objects there were when they were found to be too many of them.
+	// +optional
+	Of int `json:"of,omitempty"`
 	// Objects are the first of them: KIND[.GROUP] [NAMESPACE/]NAME.
 	// +kubebuilder:validation:MaxItems=50
 	// +listType=atomic

@@ -102,6 +102,9 @@ func (m *memory) State() synchronizer.State {
 			state.Accepted[w.Repository] = stored
 		}
 	}
+	if status.Awaiting != nil {
+		state.AwaitedOf = status.Awaiting.Of
+	}
 	if status.Applied != nil {
 		state.Applied, state.Tailored = m.appliedRef(status.Applied), status.Applied.Tailored
 	}

@@ -36,6 +36,9 @@ func begun(d *v1alpha1.Delivery, i synchronizer.Intent) v1alpha1.DeliveryStatus 
 		status.Accepted = acceptedOf(i.Accepted)
 	}
 	status.Kinds = toKinds(i.Kinds)
+	if i.Confirm != nil {
+		status.Awaiting = awaitingOf(i.Confirm)
+	}
 	if status.Applied == nil || status.Applied.Digest != i.Release.Ref.Digest.String() {
 		release := releaseOf(i.Release)
 		release.Since = ptr.To(metav1.Now())
@@ -59,7 +62,7 @@ func after(d *v1alpha1.Delivery, asked synchronizer.Delivery, out synchronizer.O
 	status.Drifted = bounded(out.Drifted)
 	status.Unhealthy = unhealthyOf(out, err)
 	if out.Running != nil {
-		status.Kinds = toKinds(out.Kinds)
+		status.Kinds, status.Awaiting = toKinds(out.Kinds), awaitingOf(out.Confirm)
 	}
 	wanted := out.Wanted != nil && out.Running != nil && out.Wanted.Ref == out.Running.Ref
 	switch {
@@ -108,11 +111,18 @@ func delivered(status *v1alpha1.DeliveryStatus, generation int64, r synchronizer
 	status.Objects = counted(out.Health)
 	message := fmt.Sprintf("%s: %d objects are ready", describe(r), out.Health.Total)
 	reason := "Delivered"
-	if len(out.Drifted) > 0 {
+	switch {
+	case out.Contested > 0:
+		reason, message = "Contested", fmt.Sprintf("%s; somebody undoes corrections of %d: %s", message, out.Contested, out.Drifted[0])
+	case len(out.Drifted) > 0:
 		reason, message = "Drifted", fmt.Sprintf("%s; %d objects drifted and are left as they are", message, len(out.Drifted))
 	}
 	for _, finding := range r.Findings {
 		message += "; " + finding
+	}
+	if out.Confirm != nil {
+		conclude(status, generation, metav1.ConditionFalse, "AwaitingConfirmation", awaitingMessage(out.Confirm, message), true)
+		return
 	}
 	conclude(status, generation, metav1.ConditionTrue, reason, message, false)
 }

@@ -203,10 +203,10 @@ func (e *Engine) applyStep(ctx context.Context, client metadata.Interface, p *Pl
 		return nil, nil
 	}
 	now := e.tracker.now()
-	e.tracker.fought(s.Ref, now)
 	if ended == nil {
 		ended = s.Drift
 	}
+	s.Until = e.tracker.fought(s.Ref, now, ended)
 	return &Healed{Ref: s.Ref, Drift: *ended, Latency: now.Sub(ended.Observed)}, nil
 }
 

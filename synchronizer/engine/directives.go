@@ -51,7 +51,7 @@ const (
 // directiveKeys are the annotations that hold directives.
 func directiveKeys() []string {
 	return []string{
-		sealiftPrefix + "prune", sealiftPrefix + "reconcile", sealiftPrefix + "apply", sealiftPrefix + "recreate",
+		sealiftPrefix + "prune", sealiftPrefix + "delete", sealiftPrefix + "reconcile", sealiftPrefix + "apply", sealiftPrefix + "recreate",
 		fluxPrefix + "prune", fluxPrefix + "reconcile", fluxPrefix + "ssa", fluxPrefix + "force",
 		argoOptions, localConfig, mutation,
 	}
@@ -71,6 +71,8 @@ func readDirectives(annotations map[string]string) directives {
 	}
 	d.local = says(localConfig, "true")
 	d.keep = cmp.Or(says(sealiftPrefix+"prune", "disabled"), says(fluxPrefix+"prune", "disabled"))
+	d.confirm = says(sealiftPrefix+"prune", "confirm")
+	d.keepLast, d.confirmLast = says(sealiftPrefix+"delete", "disabled"), says(sealiftPrefix+"delete", "confirm")
 	d.unreconciled = cmp.Or(says(sealiftPrefix+"reconcile", "disabled"), says(fluxPrefix+"reconcile", "disabled"))
 	d.recreate = cmp.Or(says(sealiftPrefix+"recreate", "enabled"), says(fluxPrefix+"force", "enabled"))
 	for _, m := range []mode{merge, ifNotPresent, ignore} {

@@ -35,6 +35,8 @@ type Engine struct {
 	mu sync.Mutex
 	// writers are clients by impersonated user.
 	writers map[string]metadata.Interface
+	// confirmed are the lists of deletions that were confirmed last.
+	confirmed map[Owner]confirmation
 }
 
 // maxWriters bounds the clients kept; beyond it they are made anew.
@@ -81,6 +83,8 @@ func newEngine(config *rest.Config, client *http.Client, changed func(Owner)) (*
 		tracker: tracker,
 		watches: newWatches(reader, full, tracker),
 		writers: map[string]metadata.Interface{"": reader},
+
+		confirmed: map[Owner]confirmation{},
 	}, nil
 }
 
@@ -109,6 +113,7 @@ func (e *Engine) Plan(ctx context.Context, t Target) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.limit(t, p, records)
 	for _, s := range p.Steps {
 		inventory = append(inventory, s.Ref.GroupKind())
 	}
@@ -206,6 +211,18 @@ func (e *Engine) Remaining(p *Plan) []schema.GroupKind {
 func (e *Engine) Release(owner Owner) {
 	e.watches.release(owner, nil)
 	e.tracker.dropOwner(owner)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.confirmed, owner)
+}
+
+// limit keeps what a person has to confirm out of the plan's deletions.
+func (e *Engine) limit(t Target, p *Plan, records map[ObjectRef]record) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if after := p.budget(t, records, e.confirmed[t.Owner]); after.digest != "" {
+		e.confirmed[t.Owner] = after
+	}
 }
 
 // writer is the client that acts as user.

@@ -16,6 +16,8 @@ type fight struct {
 	heals []time.Time
 	level int
 	until time.Time
+	// over is the drift that was healed last.
+	over *Drift
 }
 
 // healed counts one more heal; after too many of them the next has to wait.
@@ -39,11 +41,16 @@ func (f fight) healed(now time.Time) fight {
 	return f
 }
 
-// fought counts a heal of ref.
-func (t *tracker) fought(ref ObjectRef, now time.Time) {
+// fought counts a heal of ref from drift; it returns until when the two fight, zero
+// when they do not.
+func (t *tracker) fought(ref ObjectRef, now time.Time, drift *Drift) time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if r := t.objects[ref]; r != nil {
-		r.fight = r.fight.healed(now)
+	r := t.objects[ref]
+	if r == nil {
+		return time.Time{}
 	}
+	r.fight = r.fight.healed(now)
+	r.fight.over = drift
+	return r.fight.until
 }

@@ -94,6 +94,8 @@ type Target struct {
 	// or a percentage of the objects there are. Nil: half of them where there are
 	// more than ten.
 	MaxPrune *intstr.IntOrString
+	// AwaitedOf is the Of of the list that awaits a confirmation; 0: there is none.
+	AwaitedOf int
 	// ConfirmedPrune is the digest of a list of deletions that a person confirmed.
 	ConfirmedPrune string
 	// Unbudgeted deletions are not surprising: a failed release is taken back.

@@ -60,7 +60,8 @@ type Step struct {
 	Wave int
 	// Drift is set for Heal, Drifted and Contested.
 	Drift *Drift
-	// Until is set for Contested.
+	// Until is set for Contested, and, as what somebody undid again and again, for
+	// Unchanged and after Apply for Heal.
 	Until time.Time
 	// Takeovers are fields that others held, found by Preflight.
 	Takeovers []Takeover
@@ -94,6 +95,9 @@ type Step struct {
 type Confirm struct {
 	// Digest stands for exactly these Objects.
 	Digest string
+	// Of is how many objects there were before the plan, where the Objects are too
+	// many of them; it has to be kept before the first write.
+	Of int
 	// Reason says why.
 	Reason  string
 	Objects []ObjectRef
@@ -112,7 +116,8 @@ type Plan struct {
 	// Unchecked are objects that Preflight could not dry-run, because something
 	// they need comes with the same plan.
 	Unchecked []ObjectRef
-	// NextCheck is when a Contested step may be healed; zero when there is none.
+	// NextCheck is when a Contested step may be healed, or a fight over one is over;
+	// zero when there is none.
 	NextCheck time.Time
 	// Irreversible says what Apply would do that applying another set cannot undo;
 	// valid after Preflight.
@@ -189,7 +194,7 @@ func draft(t Target, items []item, records map[ObjectRef]record, now time.Time) 
 		if err := s.decide(t, it, r, known, now); err != nil {
 			return nil, err
 		}
-		if s.Action == Contested && (p.NextCheck.IsZero() || s.Until.Before(p.NextCheck)) {
+		if !s.Until.IsZero() && (p.NextCheck.IsZero() || s.Until.Before(p.NextCheck)) {
 			p.NextCheck = s.Until
 		}
 		p.Steps = append(p.Steps, s)
@@ -246,6 +251,9 @@ func (s *Step) decide(t Target, it item, r record, known bool, now time.Time) er
 		s.Action, s.Reason = Update, "changed"
 	case drift == nil:
 		s.Action = Unchanged
+		if r.fight.until.After(now) {
+			s.Drift, s.Until = r.fight.over, r.fight.until
+		}
 	case spent:
 		s.Action, s.Reason = Unchanged, jobSpent
 	case !t.Correct:

@@ -102,7 +102,7 @@ func (e *Engine) pending(p *Plan, failures map[*Step]bool) []ObjectRef {
 
 // DeleteAll deletes everything that t.Owner has of t.Kinds, by the rules of
 // pruning: nothing when t.Prune is false, protected kinds only with
-// t.PruneProtected. It is done when the report has nothing Pending; news of
+// t.PruneProtected. There is no budget, but what asks to stay then does. It is done when the report has nothing Pending; news of
 // the rest arrives through changed. Kinds that the cluster still knows but that
 // cannot be watched now are an error, after the rest was deleted.
 func (e *Engine) DeleteAll(ctx context.Context, t Target) (Report, error) {
@@ -118,7 +118,13 @@ func (e *Engine) DeleteAll(ctx context.Context, t Target) (Report, error) {
 			sortKinds(missing), errNotListed)
 	}
 	p := &Plan{Owner: t.Owner, user: t.User, namespace: t.Namespace}
-	p.Steps = strays(t, nil, e.tracker.records(t.Owner, nil), false)
+	records := e.tracker.records(t.Owner, nil)
+	p.Steps = strays(t, nil, records, false)
+	for _, s := range p.Steps {
+		if reason := keepLast(records[s.Ref]); reason != "" && s.Action == Prune {
+			s.Action, s.Reason = Keep, reason
+		}
+	}
 	if err := e.locate(l, p); err != nil {
 		return Report{}, err
 	}
