@@ -1,0 +1,120 @@
+package test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// hazard is a line of the table in docs/operations.md.
+type hazard struct {
+	what string
+	held [][2]string // folder and test
+}
+
+// hazards reads the table of what goes wrong elsewhere.
+func hazards(t *testing.T) []hazard {
+	t.Helper()
+	page, err := os.ReadFile("../docs/operations.md")
+	must(t, err)
+	_, table, found := strings.Cut(string(page), "\n## What goes wrong elsewhere\n")
+	if !found {
+		t.Fatal("docs/operations.md has no such table")
+	}
+	var all []hazard
+	for _, line := range regexp.MustCompile(`(?m)^\| (.+?) \| (.+?) \|$`).FindAllStringSubmatch(table, -1) {
+		if line[2] == "held by" {
+			continue
+		}
+		h := hazard{what: line[1]}
+		for group := range strings.SplitSeq(line[2], "; ") {
+			folder, tests, _ := strings.Cut(group, " ")
+			for name := range strings.SplitSeq(tests, ", ") {
+				h.held = append(h.held, [2]string{strings.Trim(folder, "`"), name})
+			}
+		}
+		all = append(all, h)
+	}
+	return all
+}
+
+// TestEveryHazardIsHeld: the tests that the table names exist.
+func TestEveryHazardIsHeld(t *testing.T) {
+	all := hazards(t)
+	if len(all) < 19 {
+		t.Errorf("the table has %d lines only", len(all))
+	}
+	for _, h := range all {
+		for _, held := range h.held {
+			if !hasTest(t, held[0], held[1]) {
+				t.Errorf("%q should be held by %s in %s, which is not there", h.what, held[1], held[0])
+			}
+		}
+	}
+	if hasTest(t, "test", "TestNobodyWrote") {
+		t.Error("a test that nobody wrote is there")
+	}
+}
+
+func hasTest(t *testing.T, folder, name string) bool {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("..", folder, "*_test.go"))
+	must(t, err)
+	for _, file := range files {
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+		must(t, err)
+		for _, declaration := range parsed.Decls {
+			if f, ok := declaration.(*ast.FuncDecl); ok && f.Recv == nil && f.Name.Name == name {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// TestPruneWaitsForHealth: what a release drops stays until the rest of it is healthy.
+func TestPruneWaitsForHealth(t *testing.T) {
+	t.Parallel()
+	w := onSync(t)
+	w.deliver(w.source("tag: main", "  timeout: 2s\n  onFailure: Hold\n"))
+	w.equals(w.publish(map[string]string{"deploy/old.yaml": configMap("old", "1"), "deploy/a.yaml": configMap("a", "1")}))
+	w.publish(map[string]string{"deploy/old.yaml": "", "deploy/web.yaml": unschedulable("web", 1, "example.com/web:1")})
+	w.refused("Unhealthy")
+	if !w.exists("configmap", "old") || !w.exists("deployment", "web") {
+		t.Error("the old object went before the new one was healthy")
+	}
+	w.equals(w.publish(map[string]string{"deploy/web.yaml": configMap("web", "1")}))
+}
+
+// TestReadsOnlyWhatIsDelivered: of the kinds in releases, the synchronizer lists and watches
+// labelled objects only, and of Secrets never a whole namespace.
+func TestReadsOnlyWhatIsDelivered(t *testing.T) {
+	t.Parallel()
+	w := onSync(t)
+	secret := "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {key: value}\n"
+	w.deliver(w.source("tag: main", ""))
+	w.equals(w.publish(map[string]string{"deploy/a.yaml": configMap("a", "1"), "deploy/s.yaml": secret, "deploy/web.yaml": deployment("web", 1, "example.com/web:1")}))
+	requests, err := w.cluster.Requests()
+	must(t, err)
+	selected := 0
+	for _, r := range requests {
+		if r.Verb != "list" && r.Verb != "watch" || !regexp.MustCompile(`/(configmaps|secrets|deployments|services|pods)\b`).MatchString(r.URI) {
+			continue
+		}
+		asked, err := url.Parse(r.URI)
+		must(t, err)
+		if query := asked.Query(); !strings.HasPrefix(query.Get("labelSelector"), "sealift.dev/delivery") && !strings.HasPrefix(query.Get("fieldSelector"), "metadata.name=") {
+			t.Errorf("%s %s", r.Verb, r.URI)
+		}
+		selected++
+	}
+	if selected < 3 {
+		t.Errorf("%d lists and watches were seen: the test proves nothing", selected)
+	}
+}
