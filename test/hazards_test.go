@@ -97,9 +97,9 @@ func TestPruneWaitsForHealth(t *testing.T) {
 func TestReadsOnlyWhatIsDelivered(t *testing.T) {
 	t.Parallel()
 	w := onSync(t)
-	secret := "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {key: value}\n"
+	secret := "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {key: dmFsdWU=}\n"
 	w.deliver(w.source("tag: main", ""))
-	w.equals(w.publish(map[string]string{"deploy/a.yaml": configMap("a", "1"), "deploy/s.yaml": secret, "deploy/web.yaml": deployment("web", 1, "example.com/web:1")}))
+	w.equals(w.publish(map[string]string{"deploy/a.yaml": configMap("a", "1"), "deploy/s.yaml": secret, "deploy/web.yaml": deployment("web", 1, "example.com/web:1")}, "--allow-secrets"))
 	requests, err := w.cluster.Requests()
 	must(t, err)
 	selected := 0
