@@ -22,6 +22,17 @@ type Release struct {
 // Fetch reads and unpacks the release at ref, which the caller has verified. It
 // reads what Flux, ORAS and crane push as well: any one layer of tar+gzip.
 func (r *Registry) Fetch(ctx context.Context, ref Ref, limits Limits) (*Release, error) {
+	return FetchFrom(ctx, r, ref, limits)
+}
+
+// Reader gives manifests and blobs whose bytes have the digest that is asked for.
+type Reader interface {
+	Manifest(ctx context.Context, ref Ref) (Manifest, error)
+	Blob(ctx context.Context, repository Repository, desc ocispec.Descriptor, limit int64) ([]byte, error)
+}
+
+// FetchFrom is Fetch from wherever r reads.
+func FetchFrom(ctx context.Context, r Reader, ref Ref, limits Limits) (*Release, error) {
 	m, err := r.Manifest(ctx, ref)
 	if err != nil {
 		return nil, err

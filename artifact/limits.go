@@ -2,8 +2,10 @@ package artifact
 
 import "sealift.dev/internal/objects"
 
-// maxManifest is the largest manifest or index, as registries have it.
-const maxManifest = 4 << 20
+// MaxManifest is the largest manifest or index, in bytes, as registries have it.
+const MaxManifest = 4 << 20
+
+const maxManifest = MaxManifest
 
 // Limits bounds what Fetch and Unpack read. The zero value refuses everything.
 type Limits struct {

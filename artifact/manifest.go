@@ -35,10 +35,20 @@ func (r *Registry) Manifest(ctx context.Context, ref Ref) (Manifest, error) {
 	if err != nil {
 		return Manifest{}, explain(act, err)
 	}
+	return readManifest(act, ref, data, response.Header.Get("Content-Type"))
+}
+
+// ReadManifest reads the bytes of the manifest at ref, wherever they were kept. They
+// are checked as those of a registry are.
+func ReadManifest(ref Ref, data []byte) (Manifest, error) {
+	return readManifest("reading the manifest "+ref.String(), ref, data, "")
+}
+
+func readManifest(act string, ref Ref, data []byte, contentType string) (Manifest, error) {
 	if d := digest.FromBytes(data); d != ref.Digest {
 		return Manifest{}, explain(act, fmt.Errorf("its bytes have the digest %s: %w", d, ErrCorrupt))
 	}
-	m, err := parseManifest(data, response.Header.Get("Content-Type"))
+	m, err := parseManifest(data, contentType)
 	if err != nil {
 		return Manifest{}, explain(act, corrupt(err))
 	}

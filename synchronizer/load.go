@@ -25,7 +25,9 @@ type loaded struct {
 	policies    [sha256.Size]byte
 	until       time.Time // when it has to be verified again; zero: never
 	again       time.Time // when it is, though it holds till then; zero: never
-	objects     []*unstructured.Unstructured
+	// objects are of content, which others may use as well: they are never changed.
+	objects []*unstructured.Unstructured
+	content *content
 	// older says that it is accepted nevertheless, because its digest is pinned.
 	older bool
 }
@@ -118,7 +120,9 @@ func (s *Synchronizer) load(d Delivery, ref artifact.Ref, memo *memo) (*loaded, 
 		return nil, at(Verify, err)
 	}
 	l, err := consult(s, memo.errand(registry, ref, d, policies), d, memo, func(l *loaded) bool { return l.fresh(now) },
-		func(ctx context.Context) (*loaded, error) { return s.acquire(ctx, registry, d, ref, under, before) })
+		func(ctx context.Context) (*loaded, error) {
+			return s.acquire(ctx, errand{d: d, ref: ref, under: under, before: before, registry: registry})
+		})
 	switch {
 	case err == nil && l.holds(now):
 		return l, nil
@@ -158,31 +162,6 @@ func (memo *memo) errand(registry *reach, ref artifact.Ref, d Delivery, policies
 	return memo.errands[key]
 }
 
-// acquire verifies, pulls and decodes the release at ref. What is known of it from
-// before is not pulled again.
-func (s *Synchronizer) acquire(ctx context.Context, registry *reach, d Delivery, ref artifact.Ref, under []verify.NamedPolicy, before *loaded) (*loaded, error) {
-	if err := registry.free(ref.Repository.Host); err != nil {
-		return nil, acquiring(Verify, fmt.Errorf("verifying %s: %w", ref, err))
-	}
-	s.step(d, Verify)
-	judging, cancel := context.WithTimeout(ctx, verifyTimeout)
-	defer cancel()
-	verified, err := s.verifier.Release(judging, registry, ref, under, verify.Claim{Namespace: d.Namespace})
-	s.verdict(err)
-	registry.heed(ref.Repository.Host, err)
-	if err != nil {
-		return nil, acquiring(Verify, err)
-	}
-	l := &loaded{release: releaseOf(verified), environment: d.Environment, policies: fingerprint(under), until: verified.Until(), again: again(verified.Verdicts(), time.Now())}
-	if before != nil {
-		l.objects = before.objects
-		return l, nil
-	}
-	l.objects, err = s.fetch(ctx, registry, verified, d)
-	registry.heed(ref.Repository.Host, err)
-	return l, err
-}
-
 const (
 	// againAfter is when a verdict that rests on a certificate is asked for again: the
 	// root that it was held against may have been fetched anew by then.
@@ -209,33 +188,6 @@ func (l *loaded) holds(now time.Time) bool { return l.until.IsZero() || now.Befo
 // fresh says that it need not be verified again, either.
 func (l *loaded) fresh(now time.Time) bool {
 	return l.holds(now) && (l.again.IsZero() || now.Before(l.again))
-}
-
-// fetch pulls and decodes what was verified.
-func (s *Synchronizer) fetch(ctx context.Context, registry *reach, verified verify.Verified, d Delivery) ([]*unstructured.Unstructured, error) {
-	s.step(d, Pull)
-	pulling, cancel := context.WithTimeout(ctx, pullTimeout)
-	defer cancel()
-	files, err := pull(pulling, registry.Registry, verified)
-	if err != nil {
-		return nil, acquiring(Pull, err)
-	}
-	s.step(d, Decode)
-	decoded, err := decode(files, d.Environment)
-	if err != nil {
-		return nil, acquiring(Decode, fmt.Errorf("release %s: %w", verified.Ref(), err))
-	}
-	return decoded, nil
-}
-
-// pull fetches and unpacks a release. It takes a Verified, so that nothing
-// unverified is unpacked.
-func pull(ctx context.Context, registry *artifact.Registry, v verify.Verified) ([]objects.File, error) {
-	release, err := registry.Fetch(ctx, v.Ref(), artifact.DefaultLimits())
-	if err != nil {
-		return nil, err
-	}
-	return release.Files, nil
 }
 
 // decode reads the objects in one folder of a release.

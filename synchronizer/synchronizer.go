@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"sealift.dev/artifact"
+	"sealift.dev/internal/objects"
+	"sealift.dev/synchronizer/cache"
 	"sealift.dev/synchronizer/engine"
 	"sealift.dev/synchronizer/tailor"
 	"sealift.dev/verify"
@@ -48,6 +50,8 @@ type Trace struct {
 	Verdict func(reason string)
 	// Answer: a registry answered with an HTTP status; 0 is no answer.
 	Answer func(host string, status int)
+	// Trouble: the cache does not work; releases come from registries without it.
+	Trouble func(err error)
 }
 
 // Error is a failed step of a pass.
@@ -98,6 +102,11 @@ type Synchronizer struct {
 	tailors  tailor.Tailor
 
 	dispatcher dispatcher
+	// cache is nil where there is none.
+	cache    *cache.Cache
+	keeping  chan struct{}
+	contents shares[content]
+	packages shares[[]objects.File]
 
 	mu         sync.Mutex
 	deliveries map[string]*memo
@@ -125,7 +134,7 @@ type Options struct {
 
 // New returns a Synchronizer that reads with options, and lets in what verifier does.
 func New(e *engine.Engine, verifier *verify.Verifier, options Options) *Synchronizer {
-	return &Synchronizer{
+	s := &Synchronizer{
 		engine:     e,
 		verifier:   verifier,
 		options:    options,
@@ -133,7 +142,16 @@ func New(e *engine.Engine, verifier *verify.Verifier, options Options) *Synchron
 		registries: map[[sha256.Size]byte]*reach{},
 		tags:       map[[sha256.Size]byte]*question[artifact.Ref]{},
 		lists:      map[[sha256.Size]byte]*question[[]string]{},
+		keeping:    make(chan struct{}, maxKeeping),
 	}
+	if options.Cache != "" {
+		opened, err := cache.Open(options.Cache, options.CacheBytes)
+		if err != nil {
+			s.trouble(err)
+		}
+		s.cache = opened
+	}
+	return s
 }
 
 // memo is what the process remembers of a Delivery between passes. Passes of
@@ -153,6 +171,8 @@ type memo struct {
 	wants   [][sha256.Size]byte
 	// follows are the questions of this pass, followed those of the last one.
 	follows, followed []followed
+	// pinned are the releases that the cache holds for this Delivery.
+	pinned []artifact.Ref
 	// due is when an answer is asked for again; pending says that this pass does
 	// without one, since when it has been so.
 	due     time.Time
@@ -221,6 +241,7 @@ func (s *Synchronizer) Deliver(ctx context.Context, d Delivery, m Memory) (Outco
 			lost = s.settle(ctx, d, good, nil, memo, m, &out)
 		}
 	}
+	s.pin(d, memo, m.State(), out)
 	failed := inPass(err) || inPass(lost)
 	err = without(memo, m.State(), out, err, lost)
 	s.unfollow(d, memo)
@@ -313,6 +334,9 @@ func (s *Synchronizer) Forget(namespace, name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.deliveries, d.Key())
+	if s.cache != nil {
+		s.cache.Pin(d.Key(), d.Namespace)
+	}
 	s.engine.Release(d.Owner())
 }
 

@@ -28,6 +28,13 @@ func (s *Synchronizer) verdict(err error) {
 	}
 }
 
+// trouble tells the trace that the cache does not work.
+func (s *Synchronizer) trouble(err error) {
+	if s.options.Trace.Trouble != nil {
+		s.options.Trace.Trouble(err)
+	}
+}
+
 // traced tells what every request is answered with, also those to token servers.
 type traced struct {
 	base   http.RoundTripper
@@ -42,12 +49,6 @@ func (t traced) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	t.answer(request.URL.Host, status)
 	return response, err
-}
-
-func (t traced) CloseIdleConnections() {
-	if base, ok := t.base.(interface{ CloseIdleConnections() }); ok {
-		base.CloseIdleConnections()
-	}
 }
 
 // tracing is base, traced where anybody wants to know.

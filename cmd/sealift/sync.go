@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"sealift.dev/artifact"
 	"sealift.dev/synchronizer"
@@ -22,6 +23,8 @@ type syncOptions struct {
 	probeAddress       string
 	workers            int
 	logFormat          string
+	cache              string
+	cacheSize          string
 }
 
 func newSyncCommand(s streams) *cobra.Command {
@@ -56,6 +59,9 @@ needs the custom resource definitions that "sealift install" applies.`,
 			if err != nil {
 				return err
 			}
+			if registries.Cache, registries.CacheBytes, err = o.keep(); err != nil {
+				return err
+			}
 			return controller.Run(cmd.Context(), controller.Options{
 				Config:             config,
 				Namespace:          o.cluster.ownNamespace(),
@@ -75,10 +81,21 @@ needs the custom resource definitions that "sealift install" applies.`,
 	flags.BoolVar(&o.requireTrustPolicy, "require-trust-policy", false, "refuse Deliveries that no TrustPolicy matches")
 	flags.StringVar(&o.probeAddress, "probe-address", "", "address that serves /healthz and /readyz, such as :8081")
 	flags.IntVar(&o.workers, "workers", 16, "how many Deliveries are worked on at a time")
+	flags.StringVar(&o.cache, "cache", "", "folder that keeps verified releases, for when registries are down (default none)")
+	flags.StringVar(&o.cacheSize, "cache-size", "1Gi", "bound of that folder, such as 512Mi")
 	o.root.register(flags)
 	o.network.register(flags)
 	flags.StringVar(&o.logFormat, "log-format", "text", "log format: text or json")
 	return cmd
+}
+
+// keep is the cache's folder, and its bound in bytes.
+func (o *syncOptions) keep() (string, int64, error) {
+	size, err := resource.ParseQuantity(o.cacheSize)
+	if err != nil || size.Value() < 1<<20 {
+		return "", 0, usage(fmt.Errorf("--cache-size %q is no number of bytes of at least 1Mi; hint: 512Mi, 1Gi", o.cacheSize))
+	}
+	return o.cache, size.Value(), nil
 }
 
 // reach reads the files that the flags name: how registries and trusted roots are
