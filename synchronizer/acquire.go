@@ -54,7 +54,7 @@ func (s *Synchronizer) acquire(ctx context.Context, e errand) (*loaded, error) {
 	if err != nil {
 		return nil, acquiring(Verify, err)
 	}
-	l, err := s.read(ctx, e, from, verified)
+	l, err := s.unpack(ctx, e, from, verified)
 	e.registry.heed(host, err)
 	if err == nil && recorder != nil {
 		s.keep(recorder)
@@ -76,7 +76,7 @@ func (s *Synchronizer) recall(ctx context.Context, e errand) *loaded {
 		return nil // the registry may know of another signature
 	}
 	s.verdict(nil)
-	l, err := s.read(ctx, e, from, verified)
+	l, err := s.unpack(ctx, e, from, verified)
 	if err != nil {
 		return nil
 	}
@@ -90,8 +90,8 @@ func (s *Synchronizer) judge(ctx context.Context, e errand, from verify.Registry
 	return s.verifier.Release(ctx, from, e.ref, e.under, verify.Claim{Namespace: e.d.Namespace})
 }
 
-// read pulls and decodes what was verified, unless somebody with the same access did.
-func (s *Synchronizer) read(ctx context.Context, e errand, from artifact.Reader, verified verify.Verified) (*loaded, error) {
+// unpack pulls and decodes what was verified, unless somebody with the same access did.
+func (s *Synchronizer) unpack(ctx context.Context, e errand, from artifact.Reader, verified verify.Verified) (*loaded, error) {
 	l := &loaded{release: releaseOf(verified), environment: e.d.Environment, policies: fingerprint(e.under),
 		until: verified.Until(), again: again(verified.Verdicts(), time.Now())}
 	if e.before != nil {

@@ -90,7 +90,7 @@ func (s *Synchronizer) read(ctx context.Context, d Delivery) (*loaded, error) {
 	if err != nil {
 		return nil, at(Resolve, err)
 	}
-	return s.acquire(ctx, registry, d, ref, d.Policies, nil)
+	return s.acquire(ctx, errand{d: d, ref: ref, under: d.Policies, registry: registry})
 }
 
 func named(ctx context.Context, registry *reach, source Source) (artifact.Ref, error) {
