@@ -110,31 +110,38 @@ func (w *world) journal() {
 func TestConfirm(t *testing.T) {
 	t.Parallel()
 	w := onSync(t)
-	w.publish(map[string]string{"deploy/a.yaml": configMap("a", "1")})
-	w.deliver(w.source("tag: main", "  suspend: true\n"))
-	w.refused("Suspended")
+	files, emptied := map[string]string{}, map[string]string{}
+	for i := range 12 {
+		name := fmt.Sprintf("m%02d", i)
+		files["deploy/"+name+".yaml"] = configMap(name, "1")
+		if i > 0 {
+			emptied["deploy/"+name+".yaml"] = ""
+		}
+	}
+	w.deliver(w.source("tag: main", ""))
+	w.delivered(w.publish(files))
 	if _, problem := w.console(1, "confirm", w.name, "--yes"); !strings.Contains(problem, "awaits no such confirmation") {
 		t.Errorf("nothing to confirm says %q", problem)
 	}
-	one, two := "sha256:"+strings.Repeat("1", 64), "sha256:"+strings.Repeat("2", 64)
-	w.kubectl("patch", "delivery", w.name, "-n", w.name, "--subresource=status", "--type=merge",
-		fmt.Sprintf(`--patch={"status":{"awaiting":{"digest":%q,"reason":"12 of 20 objects","total":12,"objects":["ConfigMap x/a"]}}}`, one))
-	_, problem := w.console(2, "confirm", w.name)
+	w.publish(emptied)
+	w.refused("AwaitingConfirmation")
+	_, problem := w.console(2, "confirm", w.name) // nobody is there to be asked
 	w.golden("confirm", problem)
-	w.console(1, "confirm", w.name, "--digest", two)
-	confirmed := func() string {
-		return w.kubectl("get", "delivery", w.name, "-n", w.name, "-o", `jsonpath={.metadata.annotations.sealift\.dev/confirm}`)
+	var awaited struct {
+		Digest string
+		Total  int
 	}
-	if got := confirmed(); got != "" {
-		t.Errorf("another list was confirmed: %s", got)
-	}
-	w.console(0, "confirm", w.name, "--yes")
-	if got := confirmed(); got != one {
-		t.Errorf("confirmed is %q", got)
-	}
-	if out, _ := w.console(0, "confirm", w.name, "-o", "json"); !strings.Contains(out, one) {
+	out, _ := w.console(0, "confirm", w.name, "-o", "json")
+	must(t, json.Unmarshal([]byte(out), &awaited))
+	if awaited.Total != 11 {
 		t.Errorf("-o json prints %s", out)
 	}
+	w.console(1, "confirm", w.name, "--digest", "another")
+	if !w.exists("configmap", "m11") {
+		t.Fatal("it was deleted without a confirmation")
+	}
+	w.console(0, "confirm", w.name, "--digest", awaited.Digest)
+	w.until("the confirmed list deleted", func() bool { return !w.exists("configmap", "m11") && w.exists("configmap", "m00") })
 }
 
 // TestRollbackCommand: back to a release of the history, and forth again.

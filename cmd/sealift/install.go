@@ -176,8 +176,7 @@ func (o *installOptions) apply(ctx context.Context, s streams, wanted []*unstruc
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	go e.Run(ctx)
-	// One owner whatever the namespace: definitions and cluster roles are there once.
-	plan, err := e.Plan(ctx, engine.Target{Owner: engine.OwnerOf(defaultNamespace, "install"), Objects: wanted})
+	plan, err := e.Plan(ctx, engine.Target{Owner: installOwner(), Objects: wanted})
 	if err != nil {
 		return fmt.Errorf("planning the installation: %w", err)
 	}

@@ -57,6 +57,7 @@ Exit codes: 0 done, 1 error, 2 usage, 3 the release is not trusted, 4 difference
 		newRollbackCommand(s),
 		newAutomateCommand(s),
 		newInstallCommand(s),
+		newUninstallCommand(s),
 		newKeysCommand(s),
 		newPolicyCommand(s),
 		newVersionCommand(s),

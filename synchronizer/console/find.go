@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -148,4 +149,65 @@ func parentOf(o metav1.Object) types.UID {
 		return owners[0].UID
 	}
 	return ""
+}
+
+// Owned is an object in the cluster that belongs to an owner.
+type Owned struct {
+	engine.ObjectRef
+	gvr schema.GroupVersionResource
+	uid types.UID
+}
+
+// Owned finds the objects of some kinds that belong to an owner, in the order in which
+// they are to be deleted. Kinds that the cluster does not know have none.
+func (c *Client) Owned(ctx context.Context, owner engine.Owner, kinds []schema.GroupKind) ([]Owned, error) {
+	s := &search{client: c, selector: engine.OwnerLabel + "=" + string(owner)}
+	var wanted []v1alpha1.Kind
+	for _, gk := range kinds {
+		wanted = append(wanted, v1alpha1.Kind{Group: gk.Group, Kind: gk.Kind})
+	}
+	found := []Owned{}
+	err := s.owned(ctx, wanted, func(_ engine.Owner, u *unstructured.Unstructured) {
+		gk := u.GroupVersionKind().GroupKind()
+		o := Owned{ObjectRef: engine.ObjectRef{Group: gk.Group, Kind: gk.Kind, Namespace: u.GetNamespace(), Name: u.GetName()}, uid: u.GetUID()}
+		found = append(found, o)
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i, o := range found {
+		mapping, err := c.mapper.RESTMapping(o.GroupKind())
+		if err != nil {
+			return nil, fmt.Errorf("finding %s: %w", o.GroupKind(), err)
+		}
+		found[i].gvr = mapping.Resource
+	}
+	slices.SortFunc(found, func(a, b Owned) int {
+		return cmp.Or(cmp.Compare(engine.Place(b.GroupKind()), engine.Place(a.GroupKind())), cmp.Compare(a.String(), b.String()))
+	})
+	return found, nil
+}
+
+// Delete deletes an object that was found, and no other of its name.
+func (c *Client) Delete(ctx context.Context, o Owned) error {
+	background := metav1.DeletePropagationBackground
+	err := c.metadata.Resource(o.gvr).Namespace(o.Namespace).Delete(ctx, o.Name, metav1.DeleteOptions{
+		Preconditions: &metav1.Preconditions{UID: &o.uid}, PropagationPolicy: &background})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("deleting %s: %w", o.ObjectRef, err)
+	}
+	return nil
+}
+
+// TrustPolicies are the names of all TrustPolicies.
+func (c *Client) TrustPolicies(ctx context.Context) ([]string, error) {
+	var names []string
+	_, err := paged(ctx, c.objects.Resource(resourceOf("trustpolicies")), metav1.ListOptions{Limit: pageSize}, func(u *unstructured.Unstructured) error {
+		names = append(names, u.GetName())
+		return nil
+	})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return nil, fmt.Errorf("reading trust policies: %w", err)
+	}
+	return names, nil
 }
