@@ -1,0 +1,61 @@
+package engine
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/restmapper"
+)
+
+// fixed knows its kinds without asking a cluster.
+type fixed struct{ meta.RESTMapper }
+
+func (fixed) Reset() {}
+
+// BenchmarkPlanUnchanged is what a pass costs that finds 5,000 objects as they were applied.
+func BenchmarkPlanUnchanged(b *testing.B) {
+	const count = 5000
+	t := Target{Owner: me, Namespace: "shop", Correct: true, Prune: true}
+	for i := range count {
+		t.Objects = append(t.Objects, &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "apps/v1", "kind": "Deployment", "metadata": map[string]any{"name": fmt.Sprint("web-", i), "labels": map[string]any{"app": "web"}},
+			"spec": map[string]any{"replicas": int64(2), "selector": map[string]any{"matchLabels": map[string]any{"app": "web"}},
+				"template": map[string]any{"metadata": map[string]any{"labels": map[string]any{"app": "web"}}, "spec": map[string]any{"containers": []any{
+					map[string]any{"name": "web", "image": "example.com/web:1", "args": []any{"--listen=:8080"}}}}}},
+		}})
+	}
+	groups := []*restmapper.APIGroupResources{{
+		Group:              metav1.APIGroup{Name: "apps", Versions: []metav1.GroupVersionForDiscovery{{GroupVersion: "apps/v1", Version: "v1"}}, PreferredVersion: metav1.GroupVersionForDiscovery{Version: "v1"}},
+		VersionedResources: map[string][]metav1.APIResource{"v1": {{Name: "deployments", Kind: "Deployment", Namespaced: true}}},
+	}}
+	tr := newTracker(func(Owner) {})
+	e := &Engine{kinds: &kinds{mapper: fixed{restmapper.NewDiscoveryRESTMapper(groups)}}, tracker: tr}
+	items, err := e.kinds.lookup(t.Objects).resolve(b.Context(), t)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i, it := range items {
+		s, err := newStep(it, t)
+		if err != nil {
+			b.Fatal(err)
+		}
+		tr.begin(it.ref, me)
+		m := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: it.ref.Name, UID: "u", ResourceVersion: fmt.Sprint(i + 1), Labels: map[string]string{OwnerLabel: string(me)}}}
+		tr.settle(it.ref, me, s.wanted, m)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		items, err := e.kinds.lookup(t.Objects).resolve(b.Context(), t)
+		if err != nil {
+			b.Fatal(err)
+		}
+		p, err := draft(t, items, tr.records(me, refsOf(items)), time.Now())
+		if err != nil || p.Count(Unchanged) != count {
+			b.Fatal(err, p.Count(Unchanged))
+		}
+	}
+}
