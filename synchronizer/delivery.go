@@ -124,6 +124,8 @@ type State struct {
 	Attempted digest.Digest
 	// Attempt tells one attempt at Attempted from another.
 	Attempt string
+	// Irreversible says what Attempted did that applying another release does not undo.
+	Irreversible []string
 	// Quarantined failed and is not tried again; Cause says why.
 	Quarantined digest.Digest
 	Cause       string
@@ -145,6 +147,8 @@ type Intent struct {
 	Kinds    []schema.GroupKind
 	// Confirm is what has to be confirmed; nil: nothing.
 	Confirm *engine.Confirm
+	// Irreversible says what the attempt did and will do for good.
+	Irreversible []string
 }
 
 // Memory keeps a Delivery's state across passes and processes.

@@ -38,7 +38,7 @@ func (s *Synchronizer) settle(ctx context.Context, d Delivery, l *loaded, waterm
 	if err != nil {
 		return at(Plan, err)
 	}
-	if err := memo.failed(l, plan); err != nil && goesBack(d, l, m.State()) {
+	if err := memo.failed(l, plan); err != nil && givesUp(d, l, m.State()) {
 		out.Running, out.Kinds = &l.release, plan.Kinds()
 		out.Quarantine = s.lament(ctx, d, plan, memo, out, err)
 		return err
@@ -55,7 +55,7 @@ func (s *Synchronizer) settle(ctx context.Context, d Delivery, l *loaded, waterm
 	if err := begin(ctx, l, watermark, plan, m); err != nil {
 		return at(Begin, err)
 	}
-	out.Running, out.Kinds, out.Confirm = &l.release, plan.Kinds(), plan.Confirm
+	out.Running, out.Kinds, out.Confirm, out.Irreversible = &l.release, plan.Kinds(), plan.Confirm, m.State().Irreversible
 	s.step(d, Apply)
 	plan.Attempt(m.State().Attempt)
 	out.Report, err = s.engine.Apply(ctx, plan)
@@ -63,14 +63,12 @@ func (s *Synchronizer) settle(ctx context.Context, d Delivery, l *loaded, waterm
 	memo.stuck.release, memo.stuck.err = l.release.Ref, at(Apply, err)
 	if err != nil {
 		err = at(Apply, err)
-		out.Quarantine = final(err) && s.lament(ctx, d, plan, memo, out, err) && goesBack(d, l, m.State())
-		return err
+		return s.fail(ctx, d, l, plan, memo, m, out, err, final(err))
 	}
 	s.step(d, Wait)
 	if err := s.wait(ctx, d, target, memo, m, out); err != nil || out.Report.Awaits != "" || out.Health.Ready < out.Health.Total {
 		err = at(Wait, err)
-		out.Quarantine = errors.Is(err, ErrUnhealthy) && s.lament(ctx, d, plan, memo, out, err) && goesBack(d, l, m.State())
-		return err
+		return s.fail(ctx, d, l, plan, memo, m, out, err, errors.Is(err, ErrUnhealthy))
 	}
 	s.step(d, Prune)
 	pruned, err := s.engine.Prune(ctx, plan)
@@ -84,6 +82,15 @@ func (s *Synchronizer) settle(ctx context.Context, d Delivery, l *loaded, waterm
 	}
 	out.Healthy = true
 	return nil
+}
+
+// fail decides what becomes of a release that failed with err, and maybe for good.
+func (s *Synchronizer) fail(ctx context.Context, d Delivery, l *loaded, plan *engine.Plan, memo *memo, m Memory, out *Outcome, err error, forGood bool) error {
+	if !forGood || !s.lament(ctx, d, plan, memo, out, err) {
+		return err
+	}
+	out.Quarantine = givesUp(d, l, m.State())
+	return held(d, l, m.State(), err)
 }
 
 func (s *Synchronizer) target(d Delivery, l *loaded, state State) engine.Target {
@@ -118,11 +125,11 @@ func attempt(l *loaded, state State) string {
 // begin saves the intent when this pass brings a new release or new kinds.
 func begin(ctx context.Context, l *loaded, watermark *Watermark, plan *engine.Plan, m Memory) error {
 	state := m.State()
-	intent := Intent{Release: l.release, Kinds: plan.Kinds(), Confirm: plan.Confirm}
+	intent := Intent{Release: l.release, Kinds: plan.Kinds(), Confirm: plan.Confirm, Irreversible: done(l, state, plan.Irreversible)}
 	if watermark != nil && *watermark != state.Accepted[watermark.Repository] {
 		intent.Accepted = *watermark
 	}
-	known := l.release.Ref == state.Applied || l.release.Ref.Digest == state.Attempted
+	known := l.release.Ref == state.Applied || l.release.Ref.Digest == state.Attempted && len(intent.Irreversible) == len(state.Irreversible)
 	newKind := func(kind schema.GroupKind) bool { return !slices.Contains(state.Kinds, kind) }
 	asked := plan.Confirm == nil || plan.Confirm.Of == state.AwaitedOf
 	if known && asked && intent.Accepted == (Watermark{}) && !slices.ContainsFunc(intent.Kinds, newKind) {

@@ -93,3 +93,43 @@ func TestEngineMerges(t *testing.T) {
 }
 
 func replaceName(document, name string) string { return strings.ReplaceAll(document, "NAME", name) }
+
+// TestAdoptionRestartsNothing: a workload that kubectl applied comes under a
+// Delivery without a new generation, and one Event says so for all objects.
+func TestAdoptionRestartsNothing(t *testing.T) {
+	t.Parallel()
+	w := onSync(t)
+	files := map[string]string{"deploy/web.yaml": deployment("web", 1, "example.com/web:1"), "deploy/a.yaml": configMap("a", "1"), "deploy/s.yaml": service("s")}
+	for _, manifest := range files {
+		out, err := w.cluster.KubectlInput(t.Context(), manifest, "apply", "-n", w.name, "-f", "-")
+		if err != nil {
+			t.Fatal(out, err)
+		}
+	}
+	w.kubectl("patch", "configmap", "a", "-n", w.name, "--type=merge", `--patch={"data":{"value":"by hand"}}`, "--field-manager=person")
+	generation := func() string {
+		return w.kubectl("get", "deployment", "web", "-n", w.name, "-o", "jsonpath={.metadata.uid} {.metadata.generation}")
+	}
+	before := generation()
+	w.deliver(w.source("tag: main", ""))
+	w.delivered(w.publish(files))
+	if after := generation(); after != before {
+		t.Errorf("the Deployment was changed: %s, then %s", before, after)
+	}
+	if left := w.kubectl("get", "deployment/web", "configmap/a", "service/s", "-n", w.name, "-o", "yaml"); strings.Contains(left, "last-applied-configuration") {
+		t.Error("kubectl's annotation is still there")
+	}
+	events := func(reason string) []string {
+		out := w.kubectl("get", "events", "-n", w.name, "--field-selector=reason="+reason, "-o", "jsonpath={range .items[*]}{.message}{.note}{\"\\n\"}{end}")
+		return strings.Split(strings.TrimSpace(out), "\n")
+	}
+	w.until("the Events", func() bool { return events("Adopted")[0] != "" && events("TakenOver")[0] != "" })
+	for _, want := range []string{"adopted 3 objects", "kubectl-client-side-apply", "Deployment.apps " + w.name + "/web", "Service " + w.name + "/s"} {
+		if all := events("Adopted"); len(all) != 1 || !strings.Contains(all[0], want) {
+			t.Errorf("the Events do not say %q once: %q", want, all)
+		}
+	}
+	if all := events("TakenOver"); len(all) != 1 || !strings.Contains(all[0], ".data.value from person") {
+		t.Errorf("the Events of single fields are %q", all)
+	}
+}

@@ -273,3 +273,63 @@ func (w *world) changeDefinition(group string) {
 		w.t.Errorf("the weight is %q", out)
 	}
 }
+
+// TestIrreversibleReleaseIsHeld: a release that ran a Job and failed stays where it
+// is, also for a synchronizer that has forgotten it; unless a person wants to go back.
+func TestIrreversibleReleaseIsHeld(t *testing.T) {
+	t.Parallel()
+	w := onSync(t)
+	w.deliver(w.source("tag: main", "  timeout: 2s\n"))
+	claim := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: sealed}\ndata: {a: b}\n"
+	first := w.publish(map[string]string{"deploy/web.yaml": deployment("web", 1, "example.com/web:1"), "deploy/sealed.yaml": claim})
+	w.delivered(first)
+	failing := w.publish(map[string]string{
+		"deploy/web.yaml":    unschedulable("web", 1, "example.com/web:2"),
+		"deploy/sealed.yaml": claim + "immutable: true\n",
+		"deploy/job.yaml":    "apiVersion: batch/v1\nkind: Job\nmetadata: {name: migrate}\nspec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: example.com/m:1}]}}}\n",
+	})
+	message := w.refused("Held")
+	for _, want := range []string{"runs Job.batch " + w.name + "/migrate", "makes ConfigMap " + w.name + "/sealed immutable", "hint: ", "spec.irreversible"} {
+		if !strings.Contains(message, want) {
+			t.Errorf("the message does not say %q: %s", want, message)
+		}
+	}
+	image := func() string {
+		return w.kubectl("get", "deployment", "web", "-n", w.name, "-o", "jsonpath={.spec.template.spec.containers[0].image}")
+	}
+	d := w.status()
+	if image() != "example.com/web:2" || d.Status.Quarantined.Digest != "" || d.Status.Attempted.Digest != failing.Digest {
+		t.Errorf("it went back: %s, %+v", image(), d.Status)
+	}
+	if kept := w.kubectl("get", "delivery", w.name, "-n", w.name, "-o", "jsonpath={.status.attempted.irreversible}"); !strings.Contains(kept, "migrate") {
+		t.Errorf("the status does not remember what was done: %s", kept)
+	}
+	w.deliver(w.source("tag: main", "  timeout: 2s\n  irreversible: Rollback\n"))
+	w.until("the old image", func() bool { return image() == "example.com/web:1" })
+}
+
+// TestRecreateWaits: an object that takes its time to go holds no worker, and the
+// release goes on once it is gone.
+func TestRecreateWaits(t *testing.T) {
+	t.Parallel()
+	w := onSync(t)
+	sealed := func(value string) string {
+		return annotated(configMap("sealed", value), "sealift.dev/recreate", "enabled") + "immutable: true\n"
+	}
+	w.deliver(w.source("tag: main", ""))
+	w.delivered(w.publish(map[string]string{"deploy/sealed.yaml": sealed("1")}))
+	w.kubectl("patch", "configmap", "sealed", "-n", w.name, "--type=merge", `--patch={"metadata":{"finalizers":["example.com/wait"]}}`)
+	second := w.publish(map[string]string{"deploy/sealed.yaml": sealed("2"), "deploy/a.yaml": configMap("a", "1")})
+	w.until("the object being deleted", func() bool {
+		return w.kubectl("get", "configmap", "sealed", "-n", w.name, "-o", "jsonpath={.metadata.deletionTimestamp}") != ""
+	})
+	w.until("the status to name it", func() bool {
+		_, _, message := w.status().ready()
+		return strings.Contains(message, "ConfigMap "+w.name+"/sealed")
+	})
+	w.kubectl("patch", "configmap", "sealed", "-n", w.name, "--type=merge", `--patch={"metadata":{"finalizers":[]}}`)
+	w.delivered(second)
+	if w.value("sealed") != "2" || w.value("a") != "1" {
+		t.Error("the release is not what runs")
+	}
+}

@@ -446,6 +446,12 @@ type Release struct {
 	// +listType=atomic
 	// +optional
 	SignedBy []string `json:"signedBy,omitempty"`
+	// Irreversible says what an attempt at the release did, or was about to do, that
+	// applying another one does not undo.
+	// +kubebuilder:validation:MaxItems=20
+	// +listType=atomic
+	// +optional
+	Irreversible []string `json:"irreversible,omitempty"`
 	// Since is when the first object was written; absent when none was.
 	// +optional
 	Since *metav1.Time `json:"since,omitempty"`

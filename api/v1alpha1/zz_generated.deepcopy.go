@@ -407,6 +407,11 @@ func (in *Release) DeepCopyInto(out *Release) {
 		*out = make([]string, len(*in))
 		copy(*out, *in)
 	}
+	if in.Irreversible != nil {
+		in, out := &in.Irreversible, &out.Irreversible
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.Since != nil {
 		in, out := &in.Since, &out.Since
 		*out = (*in).DeepCopy()

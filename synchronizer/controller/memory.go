@@ -110,6 +110,7 @@ func (m *memory) State() synchronizer.State {
 	}
 	if status.Attempted != nil && status.Attempted.Since != nil {
 		state.Attempted = digest.Digest(status.Attempted.Digest)
+		state.Irreversible = status.Attempted.Irreversible
 		state.Attempt = status.Attempted.Since.UTC().Format(time.RFC3339)
 	}
 	if status.Quarantined != nil {

@@ -49,6 +49,7 @@ func causes() []cause {
 		{is(synchronizer.ErrDowngrade), "Downgrade", true},
 		{is(synchronizer.ErrEquivocation), "Equivocation", true},
 		{is(synchronizer.ErrNoEnvironment), "EnvironmentNotFound", true},
+		{is(synchronizer.ErrHeld), "Held", true},
 		{is(synchronizer.ErrUnhealthy), "Unhealthy", false},
 		{is(engine.ErrUnknownKind), "UnknownKind", false},
 		{is(engine.ErrHookFailed), "HookFailed", false},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,7 +13,6 @@ import (
 
 	"sealift.dev/api/v1alpha1"
 	"sealift.dev/synchronizer"
-	"sealift.dev/synchronizer/engine"
 )
 
 // recorder writes Kubernetes Events.
@@ -63,20 +61,10 @@ func (r *reconciler) announce(d *v1alpha1.Delivery, out synchronizer.Outcome) {
 		r.events.Eventf(d, nil, corev1.EventTypeNormal, "DriftCorrected", "Heal", "%s",
 			clip(fmt.Sprintf("%s: %s; healed in %d ms", h.Ref, &h.Drift, h.Latency.Milliseconds())))
 	}
-	for ref, fields := range out.Report.Takeovers {
-		r.events.Eventf(d, nil, corev1.EventTypeNormal, "TakenOver", "Apply", "%s", clip(takeovers(ref, fields)))
-	}
+	r.handedOver(d, out.Report)
 	for _, p := range out.Report.Pruned {
 		r.events.Eventf(d, nil, corev1.EventTypeNormal, "Pruned", "Prune", "%s is no longer in the release", clip(p.String()))
 	}
-}
-
-func takeovers(ref engine.ObjectRef, fields []engine.Takeover) string {
-	var parts []string
-	for _, f := range fields {
-		parts = append(parts, fmt.Sprintf("%s from %s", f.Field, f.Manager))
-	}
-	return fmt.Sprintf("%s: took over %s", ref, strings.Join(parts, ", "))
 }
 
 func (r *reconciler) log(ctx context.Context, d *v1alpha1.Delivery, out synchronizer.Outcome, now *metav1.Condition, changed bool, took time.Duration) {

@@ -45,6 +45,7 @@ func begun(d *v1alpha1.Delivery, i synchronizer.Intent) v1alpha1.DeliveryStatus 
 		if former := status.Attempted; former != nil && former.Digest == release.Digest && former.Since != nil {
 			release.Since = former.Since // the same attempt
 		}
+		release.Irreversible = i.Irreversible
 		status.Attempted = &release
 	}
 	progressing(&status, d.Generation, deliveringMessage(i.Release))

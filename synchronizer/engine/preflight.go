@@ -55,7 +55,11 @@ func (e *Engine) Preflight(ctx context.Context, p *Plan) error {
 			s.report(e.tracker.now())
 		}
 	}
-	return failed("dry-running", steps, errs, p.user)
+	if err := failed("dry-running", steps, errs, p.user); err != nil {
+		return err
+	}
+	p.Irreversible = e.irreversible(ctx, p)
+	return nil
 }
 
 func (p *Plan) rehearse(ctx context.Context, client metadata.Interface, s *Step) error {
