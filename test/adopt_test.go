@@ -95,7 +95,7 @@ func TestEngineMerges(t *testing.T) {
 func replaceName(document, name string) string { return strings.ReplaceAll(document, "NAME", name) }
 
 // TestAdoptionRestartsNothing: a workload that kubectl applied comes under a
-// Delivery without a new generation, and one Event says so for all objects.
+// Delivery with the pods that it has, and one Event says so for all objects.
 func TestAdoptionRestartsNothing(t *testing.T) {
 	t.Parallel()
 	w := onSync(t)
@@ -107,14 +107,15 @@ func TestAdoptionRestartsNothing(t *testing.T) {
 		}
 	}
 	w.kubectl("patch", "configmap", "a", "-n", w.name, "--type=merge", `--patch={"data":{"value":"by hand"}}`, "--field-manager=person")
-	generation := func() string {
-		return w.kubectl("get", "deployment", "web", "-n", w.name, "-o", "jsonpath={.metadata.uid} {.metadata.generation}")
+	pods := func() string {
+		return w.kubectl("get", "replicasets,pods", "-n", w.name, "-o", "jsonpath={.items[*].metadata.uid}")
 	}
-	before := generation()
+	w.until("a pod", func() bool { return len(strings.Fields(pods())) == 2 })
+	before := pods()
 	w.deliver(w.source("tag: main", ""))
 	w.delivered(w.publish(files))
-	if after := generation(); after != before {
-		t.Errorf("the Deployment was changed: %s, then %s", before, after)
+	if after := pods(); after != before {
+		t.Errorf("the pods were replaced: %s, then %s", before, after)
 	}
 	if left := w.kubectl("get", "deployment/web", "configmap/a", "service/s", "-n", w.name, "-o", "yaml"); strings.Contains(left, "last-applied-configuration") {
 		t.Error("kubectl's annotation is still there")

@@ -3,6 +3,7 @@ package test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -280,16 +281,14 @@ func TestIrreversibleReleaseIsHeld(t *testing.T) {
 	t.Parallel()
 	w := onSync(t)
 	w.deliver(w.source("tag: main", "  timeout: 2s\n"))
-	claim := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: sealed}\ndata: {a: b}\n"
-	first := w.publish(map[string]string{"deploy/web.yaml": deployment("web", 1, "example.com/web:1"), "deploy/sealed.yaml": claim})
+	first := w.publish(map[string]string{"deploy/web.yaml": deployment("web", 1, "example.com/web:1")})
 	w.delivered(first)
 	failing := w.publish(map[string]string{
-		"deploy/web.yaml":    unschedulable("web", 1, "example.com/web:2"),
-		"deploy/sealed.yaml": claim + "immutable: true\n",
-		"deploy/job.yaml":    "apiVersion: batch/v1\nkind: Job\nmetadata: {name: migrate}\nspec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: example.com/m:1}]}}}\n",
+		"deploy/web.yaml": unschedulable("web", 1, "example.com/web:2"),
+		"deploy/job.yaml": "apiVersion: batch/v1\nkind: Job\nmetadata: {name: migrate}\nspec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: example.com/m:1}]}}}\n",
 	})
 	message := w.refused("Held")
-	for _, want := range []string{"runs Job.batch " + w.name + "/migrate", "makes ConfigMap " + w.name + "/sealed immutable", "hint: ", "spec.irreversible"} {
+	for _, want := range []string{"runs Job.batch " + w.name + "/migrate", "hint: ", "spec.irreversible"} {
 		if !strings.Contains(message, want) {
 			t.Errorf("the message does not say %q: %s", want, message)
 		}
@@ -331,5 +330,81 @@ func TestRecreateWaits(t *testing.T) {
 	w.delivered(second)
 	if w.value("sealed") != "2" || w.value("a") != "1" {
 		t.Error("the release is not what runs")
+	}
+}
+
+// TestPlanNamesTheIrreversible: what another release would not undo is known before
+// the first write.
+func TestPlanNamesTheIrreversible(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "plan-irreversible")
+	cluster := onStage(t)
+	_, err := cluster.KubectlInput(r.ctx, "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {name: plan-grows}\nprovisioner: example.com/x\nallowVolumeExpansion: true", "apply", "-f", "-")
+	must(t, err)
+	claim := "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: disk}\nspec: {storageClassName: plan-grows, volumeName: plan-grows, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}"
+	volume := "apiVersion: v1\nkind: PersistentVolume\nmetadata: {name: plan-grows}\nspec: {storageClassName: plan-grows, capacity: {storage: 1Gi}, accessModes: [ReadWriteOnce], hostPath: {path: /x}, claimRef: {namespace: plan-irreversible, name: disk}}"
+	group := "irreversible.example.com"
+	two := gadgets(group) + `    - name: v2
+      served: true
+      storage: false
+      schema: {openAPIV3Schema: {type: object}}
+`
+	r.want(claim, volume, two, dataMap("sealed", "1"), dataMap("open", "1"))
+	r.deliver()
+	r.settle()
+	r.eventually(func() bool {
+		phase, _, _ := unstructured.NestedString(r.get(core("persistentvolumeclaims"), "disk").Object, "status", "phase")
+		return phase == "Bound"
+	})
+	job := "apiVersion: batch/v1\nkind: Job\nmetadata: {name: NAME}\nspec: {suspend: SUSPENDED, template: {spec: {restartPolicy: Never, containers: [{name: c, image: x}]}}}"
+	r.want(strings.Replace(claim, "storage: 1Gi", "storage: 2Gi", 1), volume, gadgets(group), dataMap("sealed", "1")+"\nimmutable: true", dataMap("open", "2"),
+		strings.NewReplacer("NAME", "runs", "SUSPENDED", "false").Replace(job), strings.NewReplacer("NAME", "rests", "SUSPENDED", "true").Replace(job))
+	p := r.plan()
+	must(t, r.engine.Preflight(r.ctx, p))
+	want := []string{
+		"CustomResourceDefinition.apiextensions.k8s.io gadgets." + group + " serves v2 no longer",
+		"makes ConfigMap plan-irreversible/sealed immutable",
+		"makes PersistentVolumeClaim plan-irreversible/disk larger: 2Gi instead of 1Gi",
+		"runs Job.batch plan-irreversible/runs",
+	}
+	if !slices.Equal(p.Irreversible, want) {
+		t.Errorf("named are %q", p.Irreversible)
+	}
+}
+
+// TestPreviewShowsChanges: every change with the object before and after, and
+// nothing is written.
+func TestPreviewShowsChanges(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "plan-preview")
+	r.want(dataMap("same", "1"), dataMap("changed", "1"), dataMap("gone", "1"), strings.Replace(dataMap("sealed", "1"), "data:", "immutable: true\ndata:", 1))
+	r.deliver()
+	r.settle()
+	r.want(dataMap("same", "1"), dataMap("changed", "2"), dataMap("new", "1"), annotated(dataMap("never", "1"), "sealift.dev/apply", "Ignore"),
+		annotated(strings.Replace(dataMap("sealed", "2"), "data:", "immutable: true\ndata:", 1), "sealift.dev/recreate", "enabled"))
+	p := r.plan()
+	must(t, r.engine.Preflight(r.ctx, p))
+	changes, err := r.engine.Preview(r.ctx, p)
+	must(t, err)
+	key := func(o *unstructured.Unstructured) string {
+		if o == nil {
+			return "-"
+		}
+		if o.GetManagedFields() != nil || o.GetUID() != "" || o.GetResourceVersion() != "" {
+			t.Errorf("%s shows what the API server keeps", o.GetName())
+		}
+		value, _, _ := unstructured.NestedString(o.Object, "data", "key")
+		return value
+	}
+	var got []string
+	for _, c := range changes {
+		got = append(got, fmt.Sprintf("%s %s %s>%s", c.Action, c.Ref.Name, key(c.Before), key(c.After)))
+	}
+	want := []string{"Update changed 1>2", "Skip never ->-", "Create new ->1", "Recreate sealed 1>2", "Prune gone 1>-"}
+	if !slices.Equal(got, want) {
+		t.Errorf("changes are %q", got)
+	}
+	if r.exists(core("configmaps"), "new") || r.data("changed") != "1" || r.data("sealed") != "1" || !r.exists(core("configmaps"), "gone") {
+		t.Error("looking changed something")
 	}
 }
