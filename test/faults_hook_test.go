@@ -1,0 +1,52 @@
+package test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+const migration = `apiVersion: batch/v1
+kind: Job
+metadata: {name: migrate, annotations: {argocd.argoproj.io/hook: PreSync}}
+spec:
+  template:
+    spec:
+      restartPolicy: Never
+      containers: [{name: migrate, image: "example.com/migrate:1"}]
+`
+
+// TestHookRunsOnceThoughKilled kills the synchronizer after it created a hook's Job, when the
+// Job is done, and before it prunes: the next process does not run the hook again.
+func TestHookRunsOnceThoughKilled(t *testing.T) {
+	w := onFragile(t)
+	w.deliver(w.source("tag: main", ""))
+	for i, m := range []moment{{at: "apply-answered", nth: 1}, {at: "apply-answered", nth: 2}, {at: "wait", nth: 1}, {at: "prune", nth: 1}} {
+		release := w.publish(map[string]string{"deploy/migrate.yaml": migration, "deploy/a.yaml": configMap("a", fmt.Sprint(i)),
+			"deploy/web.yaml": deployment("web", 1, fmt.Sprintf("example.com/web:%d", i))})
+		before := w.created("/jobs/migrate")
+		w.dies(w.startKiller(m))
+		running, err := startSync(w.cluster)
+		must(t, err)
+		w.equals(release)
+		running.end(os.Interrupt)
+		if runs := w.created("/jobs/migrate") - before; runs != 1 {
+			t.Errorf("killed at %v: the hook ran %d times\n%s", m, runs, running.output())
+		}
+	}
+}
+
+// created counts how often the synchronizer created an object of the test's namespace.
+func (w *world) created(path string) int {
+	w.t.Helper()
+	requests, err := w.cluster.Requests()
+	must(w.t, err)
+	count := 0
+	for _, r := range requests {
+		if strings.Contains(r.URI, "/namespaces/"+w.name+path+"?") && !strings.Contains(r.URI, "dryRun") && r.ResponseStatus.Code == 201 {
+			count++
+		}
+	}
+	return count
+}
