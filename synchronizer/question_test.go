@@ -1,0 +1,153 @@
+package synchronizer
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	godigest "github.com/opencontainers/go-digest"
+
+	"sealift.dev/artifact"
+	"sealift.dev/synchronizer/engine"
+	"sealift.dev/test/stage"
+	"sealift.dev/verify"
+)
+
+func scripted(t *testing.T) *stage.Scripted {
+	t.Helper()
+	registry, err := stage.NewScripted(stage.ScriptedOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { registry.Close() })
+	return registry
+}
+
+// asked counts the requests to a registry by method and path.
+func asked(registry *stage.Scripted) map[string]int {
+	counts := map[string]int{}
+	for _, a := range registry.Asked() {
+		counts[a.Method+" "+a.Path]++
+	}
+	return counts
+}
+
+func newUntrusting(t *testing.T, options Options) *Synchronizer {
+	t.Helper()
+	verifier, err := verify.New(verify.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return New(nil, verifier, options)
+}
+
+func following(registry *stage.Scripted, i int) Delivery {
+	return Delivery{Namespace: "shop", Name: fmt.Sprint("shop-", i), Environment: ".", Interval: time.Hour,
+		Source: Source{Repository: artifact.Repository{Host: registry.Host, Path: "deploy/shop"}, Tag: "main", Insecure: true}}
+}
+
+// TestOneListForRanges: of ten Deliveries with two ranges the registry hears one
+// question for its tags, and one for each tag chosen; no tag's manifest is read.
+func TestOneListForRanges(t *testing.T) {
+	registry, s := scripted(t), newUntrusting(t, Options{})
+	tags := make([]string, 1000)
+	for i := range tags {
+		tags[i] = fmt.Sprintf("1.%d.0", i)
+	}
+	list, err := json.Marshal(map[string]any{"tags": tags})
+	if err != nil {
+		t.Fatal(err)
+	}
+	head := stage.Answer{Header: http.Header{"Docker-Content-Digest": {godigest.FromString("one").String()}}}
+	registry.On("GET", "/v2/deploy/shop/tags/list", stage.Answer{Body: list})
+	registry.On("HEAD", "/v2/deploy/shop/manifests/1.7.0", head)
+	registry.On("HEAD", "/v2/deploy/shop/manifests/1.999.0", head)
+	for i := range 10 {
+		d := following(registry, i)
+		d.Source.Tag, d.Source.Semver = "", []string{"1.7.x", "^1"}[i%2]
+		if _, err := concluded(t, s, d); err == nil {
+			t.Fatal("something was delivered")
+		}
+	}
+	want := map[string]int{"GET /v2/deploy/shop/tags/list": 1, "HEAD /v2/deploy/shop/manifests/1.7.0": 1, "HEAD /v2/deploy/shop/manifests/1.999.0": 1}
+	if got := asked(registry); !maps.Equal(got, want) {
+		t.Errorf("requests %v, want %v", got, want)
+	}
+}
+
+// TestSharedTag: ten Deliveries of one tag are one question, and a person's request is
+// another.
+func TestSharedTag(t *testing.T) {
+	registry, s := scripted(t), newUntrusting(t, Options{})
+	registry.On("HEAD", "/v2/deploy/shop/manifests/main", stage.Answer{Header: http.Header{"Docker-Content-Digest": {godigest.FromString("one").String()}}})
+	const head = "HEAD /v2/deploy/shop/manifests/main"
+	for i := range 10 {
+		_, _ = concluded(t, s, following(registry, i))
+	}
+	if n := asked(registry)[head]; n != 1 {
+		t.Errorf("ten Deliveries of one tag: %d questions", n)
+	}
+	d := following(registry, 3)
+	d.Requested = "now"
+	_, _ = concluded(t, s, d)
+	if n := asked(registry)[head]; n != 2 {
+		t.Errorf("a request: %d questions", n)
+	}
+	if len(s.tags) != 1 {
+		t.Errorf("%d questions are kept", len(s.tags))
+	}
+}
+
+// TestRetryAfterIsHeeded: a registry that wants to be left alone is, by all who have the
+// same access, whatever their intervals and requests.
+func TestRetryAfterIsHeeded(t *testing.T) {
+	registry, s := scripted(t), newUntrusting(t, Options{})
+	registry.On("", "*", stage.Answer{Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"3600"}}})
+	d := following(registry, 0)
+	d.Interval = time.Millisecond
+	out, err := concluded(t, s, d)
+	if err == nil || out.Next < 59*time.Minute {
+		t.Errorf("the next question is in %s: %v", out.Next, err)
+	}
+	d.Requested = "now"
+	_, _ = s.Deliver(t.Context(), d, noMemory{})
+	other := following(registry, 1)
+	other.Source.Tag = "other"
+	out, err = concluded(t, s, other)
+	if err == nil || !strings.Contains(err.Error(), "left alone") || out.Next < 59*time.Minute {
+		t.Errorf("another tag: next in %s: %v", out.Next, err)
+	}
+	if n := len(registry.Asked()); n != 1 {
+		t.Errorf("%d requests, want one", n)
+	}
+}
+
+// TestTarpitDelaysNobody: registries that take requests and never answer hold neither a
+// pass nor the places of others, and the answer of a good one brings a pass.
+func TestTarpitDelaysNobody(t *testing.T) {
+	woken := make(chan engine.Owner, 1000)
+	good, s := scripted(t), newUntrusting(t, Options{Changed: func(o engine.Owner) { woken <- o }})
+	good.On("HEAD", "/v2/deploy/shop/manifests/main", stage.Answer{Header: http.Header{"Docker-Content-Digest": {godigest.FromString("one").String()}}})
+	for range 5 { // of which each takes all that one host may have: more than there are places
+		tarpit := scripted(t)
+		tarpit.On("", "*", stage.Answer{Do: func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }})
+		for i := range maxPerHost {
+			d := following(tarpit, i)
+			d.Name, d.Source.Tag = fmt.Sprint(tarpit.Host, i), fmt.Sprint("tag-", i)
+			if out, err := s.Deliver(t.Context(), d, noMemory{}); err != nil || out.Asking == 0 {
+				t.Fatalf("the pass has an answer: %v", err)
+			}
+		}
+	}
+	d := following(good, 0)
+	if _, err := s.Deliver(t.Context(), d, noMemory{}); err != nil {
+		t.Fatal(err)
+	}
+	if owner := <-woken; owner != d.Owner() {
+		t.Errorf("%s is woken, not %s", owner, d.Owner())
+	}
+}
