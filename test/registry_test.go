@@ -63,7 +63,7 @@ func TestOneHeadForMany(t *testing.T) {
 	t.Parallel()
 	w := onSync(t)
 	registry := w.faultyRegistry(true)
-	release := w.publish(map[string]string{"deploy/empty.yaml": "apiVersion: v1\nkind: List\nitems: []\n", "deploy/a.yaml": configMap("a", "1")})
+	release := w.publish(map[string]string{"deploy/a.yaml": configMap("a", "1")})
 	w.deliver(w.source("tag: main", ""))
 	w.delivered(release)
 	tokens := registry.token.Load()
