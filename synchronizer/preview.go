@@ -28,6 +28,8 @@ type Preview struct {
 	Irreversible []string
 	// Confirm is what would not be deleted before a person confirms it; nil: nothing.
 	Confirm *engine.Confirm
+	// Notes say what keeps a pass from doing this now.
+	Notes []string
 }
 
 // Preview shows what a pass for d would do, and writes nothing: the release is
@@ -77,6 +79,9 @@ func (s *Synchronizer) Preview(ctx context.Context, d Delivery, state State) (Pr
 		Confirm:      plan.Confirm,
 	}
 	p.leaveOut()
+	if d.Blocked != nil && l.release.Ref != state.Applied {
+		p.Notes = append(p.Notes, d.Blocked.Error())
+	}
 	return p, at(Preflight, refused)
 }
 

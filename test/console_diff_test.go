@@ -3,6 +3,9 @@ package test
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -89,6 +92,7 @@ func TestDiffAgainstCluster(t *testing.T) {
 		t.Errorf("the release that runs, by its digest: %q", got)
 	}
 
+	w.reader()
 	w.publish(map[string]string{"deploy/svc.yaml": strings.Replace(service("bad"), "port: 80", "port: 99999999", 1)}, "--allow-secrets")
 	refused := false
 	for _, o := range w.planned(1).Objects {
@@ -103,6 +107,28 @@ func TestDiffAgainstCluster(t *testing.T) {
 	}
 	w.console(2, "diff", "--delivery", w.name, "--key", w.ci.Public)
 	w.quiet(begun)
+}
+
+// reader compares as somebody who may read all, and neither impersonate nor write.
+func (w *world) reader() {
+	w.t.Helper()
+	w.kubectl("create", "serviceaccount", "reader", "-n", w.name)
+	w.kubectl("create", "clusterrole", w.name+"-reader", "--verb=get,list,watch", "--resource=*.*")
+	w.kubectl("create", "clusterrolebinding", w.name+"-reader", "--clusterrole="+w.name+"-reader", "--serviceaccount="+w.name+":reader")
+	token := strings.TrimSpace(w.kubectl("create", "token", "reader", "-n", w.name))
+	admin, err := os.ReadFile(w.cluster.Kubeconfig)
+	must(w.t, err)
+	file := filepath.Join(w.dir, "reader.kubeconfig")
+	own := regexp.MustCompile(`"?token"?: *"?[^"\s},]+"?`).ReplaceAllString(string(admin), `"token": "`+token+`"`)
+	must(w.t, os.WriteFile(file, []byte(own), 0o600))
+	out, problem := w.console(1, "diff", "--delivery", w.name, "--kubeconfig", file)
+	if out != "" || !strings.Contains(problem, "--as-self") {
+		w.t.Errorf("who may not impersonate reads %q, %q", out, problem)
+	}
+	if _, problem = w.console(1, "diff", "--delivery", w.name, "--kubeconfig", file, "--as-self"); !strings.Contains(problem, "forbidden") {
+		w.t.Errorf("who may not write reads %q", problem)
+	}
+	w.console(0, "tree", w.name, "--kubeconfig", file)
 }
 
 // quiet looks through the audit log for writes to the test's namespace.

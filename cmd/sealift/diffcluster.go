@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -98,7 +99,7 @@ func planOf(delivery types.NamespacedName, found synchronizer.Preview) compare.P
 	p := compare.Plan{
 		Delivery: delivery.String(), SignedBy: append([]string{}, r.SignedBy...), Objects: []compare.Planned{},
 		Release:      compare.Side{Reference: r.Ref.String(), Verified: true, Revision: r.Statement.Revision, Version: r.Statement.Version, Sequence: r.Statement.Sequence},
-		Irreversible: found.Irreversible, Notes: r.Findings,
+		Irreversible: found.Irreversible, Notes: slices.Concat(r.Findings, found.Notes),
 	}
 	for _, c := range found.Changes {
 		planned := compare.Planned{Action: string(c.Action), Reason: c.Reason, Group: c.Ref.Group, Kind: c.Ref.Kind, Namespace: c.Ref.Namespace, Name: c.Ref.Name,

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -58,6 +59,7 @@ func Preview(ctx context.Context, o PreviewOptions) (synchronizer.Preview, error
 	if o.AsSelf {
 		asked.User = ""
 	}
+	quarantined := d.Status.Quarantined
 	d.Status.Quarantined = nil // whoever asks wants to see it nevertheless
 	known, err := r.remember(ctx, &d, asked)
 	if apierrors.IsForbidden(err) { // the status says the same, as long as nobody made the Delivery anew
@@ -67,10 +69,29 @@ func Preview(ctx context.Context, o PreviewOptions) (synchronizer.Preview, error
 		return synchronizer.Preview{}, err
 	}
 	p, err := r.synchronizer.Preview(ctx, asked, known.State())
-	if apierrors.IsForbidden(err) && strings.Contains(err.Error(), "cannot impersonate") {
-		err = fmt.Errorf("%w; hint: --as-self tries the objects with your own rights", err)
+	if why := notImpersonating(err); why != nil {
+		return synchronizer.Preview{}, fmt.Errorf("acting as %s: %w; hint: --as-self tries the objects with your own rights", asked.User, why)
+	}
+	if quarantined != nil && quarantined.Digest == p.Release.Ref.Digest.String() {
+		p.Notes = append(p.Notes, "it failed before, and is not tried again: "+quarantined.Cause)
+	}
+	if d.Spec.Suspend {
+		p.Notes = append(p.Notes, "the Delivery is suspended: nothing is done before sealift resume")
 	}
 	return p, err
+}
+
+// notImpersonating is the first of many refusals, where they are the caller's and say
+// nothing of the objects.
+func notImpersonating(err error) error {
+	var failures *engine.Failures
+	if errors.As(err, &failures) && len(failures.List) > 0 {
+		err = failures.List[0].Err
+	}
+	if apierrors.IsForbidden(err) && strings.Contains(err.Error(), "cannot impersonate") {
+		return err
+	}
+	return nil
 }
 
 // newReader is a reconciler without a manager: it reads when it is asked.
