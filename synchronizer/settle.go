@@ -80,7 +80,7 @@ func (s *Synchronizer) settle(ctx context.Context, d Delivery, l *loaded, waterm
 	if plan.Leftovers() {
 		out.NextCheck = time.Now()
 	}
-	out.Healthy = true
+	out.Healthy, out.Confirmed = true, s.engine.Confirmation(plan)
 	return nil
 }
 

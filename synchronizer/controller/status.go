@@ -65,6 +65,9 @@ func after(d *v1alpha1.Delivery, asked synchronizer.Delivery, out synchronizer.O
 	if out.Running != nil {
 		status.Kinds, status.Awaiting = toKinds(out.Kinds), awaitingOf(out.Confirm)
 	}
+	if out.Healthy {
+		status.Confirmed = out.Confirmed
+	}
 	wanted := out.Wanted != nil && out.Running != nil && out.Wanted.Ref == out.Running.Ref
 	switch {
 	case out.Quarantine:

@@ -35,6 +35,8 @@ type directives struct {
 	modeBy string
 	// recreate allows to delete and create what cannot be changed.
 	recreate string
+	// undrifted objects are changed by releases only.
+	undrifted string
 	// keep forbids to prune; keepLast also when the Delivery is deleted, and only
 	// then. confirm and confirmLast want a person's word before that.
 	keep, keepLast, confirm, confirmLast string
@@ -51,7 +53,7 @@ const (
 // directiveKeys are the annotations that hold directives.
 func directiveKeys() []string {
 	return []string{
-		sealiftPrefix + "prune", sealiftPrefix + "delete", sealiftPrefix + "reconcile", sealiftPrefix + "apply", sealiftPrefix + "recreate",
+		sealiftPrefix + "prune", sealiftPrefix + "delete", sealiftPrefix + "drift", sealiftPrefix + "reconcile", sealiftPrefix + "apply", sealiftPrefix + "recreate",
 		fluxPrefix + "prune", fluxPrefix + "reconcile", fluxPrefix + "ssa", fluxPrefix + "force",
 		argoOptions, localConfig, mutation,
 	}
@@ -73,6 +75,7 @@ func readDirectives(annotations map[string]string) directives {
 	d.keep = cmp.Or(says(sealiftPrefix+"prune", "disabled"), says(fluxPrefix+"prune", "disabled"))
 	d.confirm = says(sealiftPrefix+"prune", "confirm")
 	d.keepLast, d.confirmLast = says(sealiftPrefix+"delete", "disabled"), says(sealiftPrefix+"delete", "confirm")
+	d.undrifted = says(sealiftPrefix+"drift", "ignore")
 	d.unreconciled = cmp.Or(says(sealiftPrefix+"reconcile", "disabled"), says(fluxPrefix+"reconcile", "disabled"))
 	d.recreate = cmp.Or(says(sealiftPrefix+"recreate", "enabled"), says(fluxPrefix+"force", "enabled"))
 	for _, m := range []mode{merge, ifNotPresent, ignore} {
@@ -153,6 +156,7 @@ func (d directives) with(live *directives) directives {
 		return d
 	}
 	d.unreconciled = cmp.Or(d.unreconciled, live.unreconciled)
+	d.undrifted = cmp.Or(d.undrifted, live.undrifted)
 	d.recreate = cmp.Or(d.recreate, live.recreate)
 	if d.modeBy == "" {
 		d.mode, d.modeBy = live.mode, live.modeBy

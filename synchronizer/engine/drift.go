@@ -120,15 +120,18 @@ func fieldSet(raw []byte) *fieldpath.Set {
 }
 
 // compare says how an object that was written by someone after us differs from
-// what we applied; nil when all that is ours still stands.
-func compare(former *applied, m *metav1.PartialObjectMetadata, now time.Time) *Drift {
+// what we applied; nil when all that is ours still stands, but for what is given up.
+func compare(former *applied, m *metav1.PartialObjectMetadata, y *yielding, now time.Time) *Drift {
 	own := ownEntry(m)
 	if own == nil {
 		return &Drift{Reason: Disowned, Observed: now}
 	}
-	if !sameFields(former.fields, own.fields) {
-		lost := fieldSet(former.fields).Difference(fieldSet(own.fields)).Leaves()
-		return &Drift{Reason: Changed, Fields: takers(lost, m.ManagedFields), Observed: now}
+	if before := former.fields.bytes(); !sameFields(before, own.fields) {
+		was, is := fieldSet(before), fieldSet(own.fields)
+		lost := y.ours(was.Difference(is).Leaves())
+		if y == nil || !lost.Empty() || !is.Difference(was).Empty() {
+			return &Drift{Reason: Changed, Fields: takers(lost, m.ManagedFields), Observed: now}
+		}
 	}
 	if Owner(m.Labels[OwnerLabel]) != former.owner || !own.stamp.Equal(former.stamp) {
 		// Someone applies in our name: the fields are ours, the values may not be.

@@ -108,12 +108,19 @@ func (e *Engine) Plan(ctx context.Context, t Target) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := e.yield(ctx, t, items); err != nil {
+		return nil, err
+	}
+	for i := range items {
+		items[i].given = e.tracker.given(items[i].ref)
+	}
 	records := e.tracker.records(t.Owner, refsOf(items))
 	p, err := draft(t, items, records, e.tracker.now())
 	if err != nil {
 		return nil, err
 	}
 	e.limit(t, p, records)
+	e.confirm(t, p, records)
 	for _, s := range p.Steps {
 		inventory = append(inventory, s.Ref.GroupKind())
 	}

@@ -91,6 +91,9 @@ type Step struct {
 	lenient bool
 }
 
+// notConfirmed is why an object is written that this process did not apply so far.
+const notConfirmed = "not confirmed since start"
+
 // Confirm is a list of deletions that a person has to confirm.
 type Confirm struct {
 	// Digest stands for exactly these Objects.
@@ -212,7 +215,13 @@ func newStep(it item, t Target) (*Step, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Step{Ref: it.ref, Wave: it.course.wave, item: it, resource: it.resource, body: content, wanted: sha256.Sum256(content), asks: it.asks}
+	wanted := sha256.Sum256(content) // of all fields: giving one up is no change of the release
+	if len(it.given) > 0 {
+		if content, err = body(without(it.object, it.given), it.ref.Namespace, t.Owner); err != nil {
+			return nil, err
+		}
+	}
+	s := &Step{Ref: it.ref, Wave: it.course.wave, item: it, resource: it.resource, body: content, wanted: wanted, asks: it.asks}
 	s.stage, s.rank = place(it.ref.GroupKind(), it.resource.definition != "")
 	return s, nil
 }
@@ -243,8 +252,10 @@ func (s *Step) decide(t Target, it item, r record, known bool, now time.Time) er
 		s.Action, s.Reason = Unchanged, jobSpent
 	case !ours && r.rv == 0:
 		s.Action = Create
+	case !ours && t.Settled && s.asks.undrifted != "":
+		s.Action, s.Reason = Unchanged, s.asks.undrifted
 	case !ours:
-		s.Action, s.Reason, s.lenient = Update, "not confirmed since start", t.Settled && !t.Correct
+		s.Action, s.Reason, s.lenient = Update, notConfirmed, t.Settled && !t.Correct
 	case r.applied.wanted != s.wanted && r.lost != nil:
 		s.Action = Create
 	case r.applied.wanted != s.wanted:
@@ -256,6 +267,8 @@ func (s *Step) decide(t Target, it item, r record, known bool, now time.Time) er
 		}
 	case spent:
 		s.Action, s.Reason = Unchanged, jobSpent
+	case r.lost == nil && s.asks.undrifted != "":
+		s.Action, s.Reason = Unchanged, s.asks.undrifted
 	case !t.Correct:
 		s.Action, s.Drift, s.Reason = Drifted, drift, drift.String()
 	case r.fight.until.After(now):

@@ -30,6 +30,7 @@ type item struct {
 	resource resource
 	object   *unstructured.Unstructured
 	asks     directives
+	given    []pointer // fields that are left to others
 	course   course
 }
 

@@ -24,6 +24,8 @@ type tracker struct {
 	owners  map[Owner]map[ObjectRef]*record
 	// passed are objects that were left to somebody else; nothing watches them.
 	passed map[ObjectRef]passing
+	// yielding are the objects with fields that are given up when others set them.
+	yielding map[ObjectRef]*yielding
 }
 
 // record is one object. rv is zero while the object is not known to be there;
@@ -36,6 +38,8 @@ type record struct {
 	rv    uint64
 	// generation is zero where the kind has none.
 	generation int64
+	fields     fieldText // of our apply entry
+	stamp      time.Time
 	keep       string      // why it is not to be pruned: an annotation, a missing right
 	asks       *directives // nil when its annotations ask for nothing
 	deleting   bool
@@ -71,7 +75,7 @@ type applied struct {
 	owner  Owner
 	wanted digest
 	rv     uint64
-	fields []byte
+	fields fieldText
 	stamp  time.Time
 }
 
@@ -82,6 +86,8 @@ func newTracker(changed func(Owner)) *tracker {
 		objects: map[ObjectRef]*record{},
 		owners:  map[Owner]map[ObjectRef]*record{},
 		passed:  map[ObjectRef]passing{},
+
+		yielding: map[ObjectRef]*yielding{},
 	}
 }
 
@@ -145,6 +151,13 @@ func (t *tracker) take(ref ObjectRef, seen *reading, tell notices) {
 func (t *tracker) describe(r *record, m *metav1.PartialObjectMetadata, rv uint64, owned bool) {
 	t.setOwner(r, Owner(m.Labels[OwnerLabel]))
 	r.uid, r.rv, r.generation, r.owned = m.UID, rv, m.Generation, owned
+	r.fields, r.stamp = fieldText{}, time.Time{}
+	if own := ownEntry(m); own != nil {
+		r.fields, r.stamp = textOf(own.fields), own.stamp
+	}
+	if y := t.yielding[r.ref]; y != nil {
+		y.look(m)
+	}
 	r.keep, r.asks = "", nil
 	if asks := liveDirectives(m, ownEntry(m)); asks != (directives{}) {
 		r.keep, r.asks = asks.keep, &asks
@@ -171,7 +184,7 @@ func (t *tracker) judge(r *record, m *metav1.PartialObjectMetadata, tell notices
 		since = r.drift.Observed
 	}
 	r.lost = nil
-	r.drift = compare(r.applied, m, since)
+	r.drift = compare(r.applied, m, t.yielding[r.ref], since)
 	if news := t.healthNews(r); news || r.drift != nil {
 		tell[r.applied.owner] = struct{}{}
 	}
@@ -188,6 +201,9 @@ func (t *tracker) lose(ref ObjectRef, rv uint64, tell notices) {
 		return
 	}
 	tell[r.owner] = struct{}{}
+	if y := t.yielding[ref]; y != nil {
+		y.known = false
+	}
 	if r.applied == nil && r.inflight == 0 {
 		t.drop(r)
 		return
@@ -256,7 +272,7 @@ func (t *tracker) settle(ref ObjectRef, owner Owner, wanted digest, m *metav1.Pa
 		}
 		r.applied = &applied{owner: owner, wanted: wanted, rv: rv}
 		if own := ownEntry(m); own != nil {
-			r.applied.fields, r.applied.stamp = own.fields, own.stamp
+			r.applied.fields, r.applied.stamp = textOf(own.fields), own.stamp
 		}
 		r.drift = nil
 		if r.lostRV < rv {
@@ -339,6 +355,7 @@ func (t *tracker) dropKind(gk schema.GroupKind) {
 func (t *tracker) dropOwner(owner Owner) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	maps.DeleteFunc(t.yielding, func(_ ObjectRef, y *yielding) bool { return y.owner == owner })
 	maps.DeleteFunc(t.passed, func(_ ObjectRef, p passing) bool { return p.owner == owner })
 	for _, r := range maps.Clone(t.owners[owner]) {
 		r.applied, r.drift, r.lost = nil, nil, nil

@@ -162,8 +162,8 @@ func TestDriftNamesAtMostTen(t *testing.T) {
 	for i := range 30 {
 		fields = append(fields, fmt.Sprintf(`"f:k%02d":{}`, i))
 	}
-	former := &applied{owner: me, fields: []byte(`{"f:data":{` + strings.Join(fields, ",") + `}}`)}
-	d := compare(former, seen(9, me, managed(FieldManager, metav1.ManagedFieldsOperationApply, ours2V1)), time.Now())
+	former := &applied{owner: me, fields: textOf([]byte(`{"f:data":{` + strings.Join(fields, ",") + `}}`))}
+	d := compare(former, seen(9, me, managed(FieldManager, metav1.ManagedFieldsOperationApply, ours2V1)), nil, time.Now())
 	if d == nil || len(d.Fields) != maxDriftFields {
 		t.Errorf("drift is %v", d)
 	}
