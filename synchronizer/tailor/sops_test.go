@@ -154,3 +154,38 @@ func TestDecryptDisabled(t *testing.T) {
 		t.Errorf("got %v, %v", made, err)
 	}
 }
+
+// FuzzDecrypt holds that nothing that is written in place of an encrypted document
+// ends the process, or comes out decrypted but for the document itself.
+func FuzzDecrypt(f *testing.F) {
+	var keys = map[string][]byte{}
+	for _, file := range []string{"ops.agekey", "ops.asc"} {
+		data, err := os.ReadFile(filepath.Join("testdata", file))
+		if err != nil {
+			f.Fatal(err)
+		}
+		keys[file] = data
+	}
+	for _, file := range []string{"age", "pgp", "multi", "shamir", "maconly"} {
+		data, err := os.ReadFile(filepath.Join("testdata", file+".enc.yaml"))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(data))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		decoded, err := objects.Decode([]objects.File{{Path: "a.yaml", Data: []byte(text)}}, objects.DefaultLimits())
+		if err != nil {
+			return
+		}
+		made, err := new(Tailor).Apply(t.Context(), decoded, Options{Decryption: keys})
+		if err != nil {
+			return
+		}
+		for i, u := range made {
+			if objects.IsEncrypted(decoded[i].Object) && !disabled(u, "decrypt") && u.GetName() != "token" && u.GetName() != "other" {
+				t.Errorf("a changed document was decrypted: %v", u.Object)
+			}
+		}
+	})
+}
