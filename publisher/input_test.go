@@ -44,20 +44,25 @@ func TestRefuses(t *testing.T) {
 		"folder and chart": {func(w *changed) {
 			w.o.Environments["x"] = v1alpha1.Environment{Folder: "prod", Helm: &v1alpha1.Helm{Chart: "a"}}
 		}, "the environment x has both a folder and a chart"},
-		"no chart":            {func(w *changed) { w.o.Environments["x"] = v1alpha1.Environment{Helm: &v1alpha1.Helm{}} }, "the environment x has no chart"},
-		"no such folder":      {func(w *changed) { w.o.Environments["x"] = folder("none") }, `rendering the environment x: there is no folder "none"`},
-		"empty environment":   {func(w *changed) { w.commit("x/README.md", "x"); w.o.Environments["x"] = folder("x") }, `"x" holds no YAML`},
-		"not committed":       {func(w *changed) { w.git("rm", "-q", "--cached", "prod/a.yaml"); w.git("commit", "-q", "-m", "x") }, `there is no folder "prod"`},
-		"link":                {func(w *changed) { w.link("a.yaml", "prod/link.yaml") }, `"prod/link.yaml" is a symbolic link`},
-		"broken YAML":         {func(w *changed) { w.commit("prod/b.yaml", "\nkind: [\n") }, `"prod/b.yaml" line `},
-		"no kind":             {func(w *changed) { w.commit("prod/b.yaml", "metadata: {name: a}\n") }, `"prod/b.yaml" line 1`},
-		"no name":             {func(w *changed) { w.commit("prod/b.yaml", "apiVersion: v1\nkind: Pod\n") }, `"prod/b.yaml" line 1`},
-		"twice":               {func(w *changed) { w.commit("prod/b.yaml", configMap) }, "ConfigMap a is there twice"},
-		"picture":             {func(w *changed) { w.commit("prod/b.yaml", "\x89PNG\r\n\x1a\n\x00") }, `"prod/b.yaml": line 1`},
-		"secret":              {func(w *changed) { w.commit("prod/b.yaml", secret("stringData: {a: b}")) }, "Secret b is not encrypted"},
-		"secret data":         {func(w *changed) { w.commit("prod/b.yaml", secret("data: {a: Yg==}\nsops: {mac: x}")) }, "Secret b is not encrypted"},
-		"partly encrypted":    {func(w *changed) { w.commit("prod/b.yaml", secret(`data: {a: "ENC[x]", b: Yg==}`+"\nsops: {mac: x}")) }, "Secret b is not encrypted"},
-		"encrypted by nobody": {func(w *changed) { w.commit("prod/b.yaml", secret(`data: {a: "ENC[x]"}`)) }, "Secret b is not encrypted"},
+		"no chart":          {func(w *changed) { w.o.Environments["x"] = v1alpha1.Environment{Helm: &v1alpha1.Helm{}} }, "the environment x has no chart"},
+		"no such folder":    {func(w *changed) { w.o.Environments["x"] = folder("none") }, `rendering the environment x: there is no folder "none"`},
+		"empty environment": {func(w *changed) { w.commit("x/README.md", "x"); w.o.Environments["x"] = folder("x") }, `"x" holds no YAML`},
+		"not committed":     {func(w *changed) { w.git("rm", "-q", "--cached", "prod/a.yaml"); w.git("commit", "-q", "-m", "x") }, `there is no folder "prod"`},
+		"link":              {func(w *changed) { w.link("a.yaml", "prod/link.yaml") }, `"prod/link.yaml" is a symbolic link`},
+		"broken YAML":       {func(w *changed) { w.commit("prod/b.yaml", "\nkind: [\n") }, `"prod/b.yaml" line `},
+		"no kind":           {func(w *changed) { w.commit("prod/b.yaml", "metadata: {name: a}\n") }, `"prod/b.yaml" line 1`},
+		"no name":           {func(w *changed) { w.commit("prod/b.yaml", "apiVersion: v1\nkind: Pod\n") }, `"prod/b.yaml" line 1`},
+		"twice":             {func(w *changed) { w.commit("prod/b.yaml", configMap) }, "ConfigMap a is there twice"},
+		"picture":           {func(w *changed) { w.commit("prod/b.yaml", "\x89PNG\r\n\x1a\n\x00") }, `"prod/b.yaml": line 1`},
+		"secret":            {func(w *changed) { w.commit("prod/b.yaml", secret("stringData: {a: b}")) }, "Secret b is not encrypted"},
+		"secret data":       {func(w *changed) { w.commit("prod/b.yaml", secret("data: {a: Yg==}\nsops: {mac: x}")) }, "Secret b is not encrypted"},
+		"partly encrypted": {func(w *changed) {
+			w.commit("prod/b.yaml", secret(`data: {a: "ENC[AES256_GCM,data:eA==,iv:eA==,tag:eA==,type:str]", b: Yg==}`+"\nsops: {mac: x}"))
+		}, "Secret b is not encrypted"},
+		"encrypted by nobody": {func(w *changed) {
+			w.commit("prod/b.yaml", secret(`data: {a: "ENC[AES256_GCM,data:eA==,iv:eA==,tag:eA==,type:str]"}`))
+		}, "Secret b is not encrypted"},
+		"encrypted in name": {func(w *changed) { w.commit("prod/b.yaml", secret(`data: {a: "ENC[x]"}`+"\nsops: {mac: x}")) }, "Secret b is not encrypted"},
 		"secret in kubectl's copy": {func(w *changed) {
 			w.commit("prod/b.yaml", copied(`{"stringData":{"a":"b"}}`))
 		}, "hint: remove the annotation"},
@@ -96,7 +101,7 @@ func secret(rest string) string {
 // copied is an encrypted Secret with the annotation that kubectl apply writes.
 func copied(applied string) string {
 	return "apiVersion: v1\nkind: Secret\nmetadata: {name: b, annotations: {kubectl.kubernetes.io/last-applied-configuration: '" + applied + "'}}\n" +
-		`data: {a: "ENC[x]"}` + "\nsops: {mac: x}\n"
+		`data: {a: "ENC[AES256_GCM,data:eA==,iv:eA==,tag:eA==,type:str]"}` + "\nsops: {mac: x}\n"
 }
 
 func TestAccepts(t *testing.T) {
@@ -124,9 +129,11 @@ func TestAccepts(t *testing.T) {
 			o.AllowSecrets = true
 		}, "0.0.2 main"},
 		"secret encrypted": {func(w *world, _ *publisher.Options) {
-			w.commit("prod/b.yaml", secret(`data: {a: "ENC[x]"}`+"\nsops: {mac: x}"))
+			w.commit("prod/b.yaml", secret(`data: {a: "ENC[AES256_GCM,data:eA==,iv:eA==,tag:eA==,type:str]"}`+"\nsops: {mac: x}"))
 		}, "0.0.2 main"},
-		"secret and kubectl's copy encrypted": {func(w *world, _ *publisher.Options) { w.commit("prod/b.yaml", copied("ENC[y]")) }, "0.0.2 main"},
+		"secret and kubectl's copy encrypted": {func(w *world, _ *publisher.Options) {
+			w.commit("prod/b.yaml", copied("ENC[AES256_GCM,data:eA==,iv:eA==,tag:eA==,type:str]"))
+		}, "0.0.2 main"},
 		"copy of what is no secret": {func(w *world, _ *publisher.Options) {
 			w.commit("prod/b.yaml", strings.Replace(copied("{}"), "v1", "example.com/v1", 1))
 		}, "0.0.2 main"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -134,6 +135,6 @@ func isEncrypted(secret *unstructured.Unstructured) bool {
 }
 
 // isCiphertext knows a value that SOPS has encrypted.
-func isCiphertext(text string) bool {
-	return strings.HasPrefix(text, "ENC[") && strings.HasSuffix(text, "]")
-}
+func isCiphertext(text string) bool { return ciphertext.MatchString(text) }
+
+var ciphertext = regexp.MustCompile(`^ENC\[AES256_GCM,data:[A-Za-z0-9+/=]+,iv:[A-Za-z0-9+/=]+,tag:[A-Za-z0-9+/=]+,type:[a-z]+\]$`)

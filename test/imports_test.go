@@ -42,6 +42,7 @@ func rules() []rule {
 		{imports: []string{"oras.land/oras-go"}, by: []string{"artifact"}, tests: true},
 		{imports: []string{"github.com/google/go-containerregistry"}, by: []string{"automator", "test"}, tests: true},
 		{imports: []string{"github.com/google/cel-go"}, by: []string{"internal/condition"}},
+		{imports: []string{"github.com/getsops/sops", "filippo.io/age", "github.com/ProtonMail/go-crypto"}, by: []string{"synchronizer/tailor"}},
 		{imports: []string{"github.com/sigstore"}, by: []string{"verify", "publisher/signer", "test"}, tests: true},
 		{imports: []string{"log"}, by: []string{"cmd", "synchronizer/controller", "test"}, tests: true},
 		{imports: []string{"github.com/go-logr/logr", "k8s.io/klog"}, by: []string{"cmd", "synchronizer/controller", "test"},
