@@ -377,11 +377,11 @@ func TestPlanNamesTheIrreversible(t *testing.T) {
 func TestPreviewShowsChanges(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "plan-preview")
-	r.want(dataMap("same", "1"), dataMap("changed", "1"), dataMap("gone", "1"), strings.Replace(dataMap("sealed", "1"), "data:", "immutable: true\ndata:", 1))
+	r.want(dataMap("same", "1"), dataMap("changed", "1"), dataMap("gone", "1"), dataMap("sealed", "1")+"\nimmutable: true")
 	r.deliver()
 	r.settle()
 	r.want(dataMap("same", "1"), dataMap("changed", "2"), dataMap("new", "1"), annotated(dataMap("never", "1"), "sealift.dev/apply", "Ignore"),
-		annotated(strings.Replace(dataMap("sealed", "2"), "data:", "immutable: true\ndata:", 1), "sealift.dev/recreate", "enabled"))
+		annotated(dataMap("sealed", "2")+"\nimmutable: true", "sealift.dev/recreate", "enabled"))
 	p := r.plan()
 	must(t, r.engine.Preflight(r.ctx, p))
 	changes, err := r.engine.Preview(r.ctx, p)
