@@ -65,6 +65,13 @@ func TestTreeAndEvents(t *testing.T) {
 		t.Errorf("the drift is not shown:\n%s", out)
 	}
 
+	pod := w.tree()["Deployment web"].Children[0].Children[0].Name
+	out, _ = w.console(0, "trace", "pod/"+pod)
+	w.golden("trace", out)
+	if _, problem := w.console(1, "trace", "configmap/copy"); !strings.Contains(problem, "did not apply it") {
+		t.Errorf("the copy comes from %q", problem)
+	}
+
 	w.console(0, "suspend", w.name)
 	w.refused("Suspended")
 	w.kubectl("patch", "deployment", "web", "-n", w.name, "--type=merge", `--patch={"spec":{"template":{"spec":{"nodeSelector":{"nowhere":"true"}}}}}`)

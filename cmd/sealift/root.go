@@ -49,6 +49,7 @@ Exit codes: 0 done, 1 error, 2 usage, 3 the release is not trusted, 4 difference
 		newSyncCommand(s),
 		newGetCommand(s),
 		newTreeCommand(s),
+		newTraceCommand(s),
 		newEventsCommand(s),
 		newReconcileCommand(s),
 		newSuspendCommand(s),
