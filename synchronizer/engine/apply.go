@@ -151,7 +151,7 @@ func (e *Engine) defined(ctx context.Context, p *Plan, steps []*Step) error {
 			return fmt.Errorf("waiting for CustomResourceDefinition %s: %w", name, err)
 		}
 	}
-	e.kinds.mapper.Reset()
+	e.kinds.reset()
 	return e.watchFresh(ctx, p.Owner, need)
 }
 

@@ -37,6 +37,8 @@ type Engine struct {
 	writers map[string]metadata.Interface
 	// confirmed are the lists of deletions that were confirmed last.
 	confirmed map[Owner]confirmation
+	// prepared is what was planned last for each owner.
+	prepared map[Owner]*prepared
 }
 
 // maxWriters bounds the clients kept; beyond it they are made anew.
@@ -85,6 +87,7 @@ func newEngine(config *rest.Config, client *http.Client, changed func(Owner)) (*
 		writers: map[string]metadata.Interface{"": reader},
 
 		confirmed: map[Owner]confirmation{},
+		prepared:  map[Owner]*prepared{},
 	}, nil
 }
 
@@ -100,7 +103,7 @@ func (e *Engine) Run(ctx context.Context) error {
 // that is only in the inventory nothing is planned. It writes nothing.
 func (e *Engine) Plan(ctx context.Context, t Target) (*Plan, error) {
 	l := e.kinds.lookup(t.Objects)
-	items, err := l.resolve(ctx, t)
+	items, err := e.items(ctx, l, t)
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +165,7 @@ func (e *Engine) survey(ctx context.Context, t Target, l *lookup, items []item) 
 			}
 			continue
 		}
-		e.kinds.mapper.Reset()
+		e.kinds.reset()
 		d, returns := l.definitions[gk]
 		switch {
 		case returns:
@@ -221,6 +224,7 @@ func (e *Engine) Release(owner Owner) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.confirmed, owner)
+	delete(e.prepared, owner)
 }
 
 // limit keeps what a person has to confirm out of the plan's deletions.

@@ -62,31 +62,35 @@ func (v verdict) degraded(last sound) bool {
 // Health looks at the objects of t, which must have been planned before. It
 // never waits for them, and reads only those that changed since it last did.
 func (e *Engine) Health(ctx context.Context, t Target) (Health, error) {
-	items, err := e.kinds.lookup(t.Objects).resolve(ctx, t)
+	items, err := e.items(ctx, e.kinds.lookup(t.Objects), t)
 	if err != nil {
 		return Health{}, err
 	}
 	items = slices.DeleteFunc(items, func(it item) bool { return it.course.hook() || it.course.skipped != "" })
 	records := e.tracker.records(t.Owner, refsOf(items))
 	items = slices.DeleteFunc(items, func(it item) bool { return absent(it, records[it.ref]) })
-	verdicts, degraded := make([]verdict, len(items)), make([]bool, len(items))
-	steps := make([]*Step, len(items))
-	at := make(map[ObjectRef]int, len(items))
+	verdicts := make([]verdict, len(items))
+	var unread []*Step
+	at := map[ObjectRef]int{}
 	for i, it := range items {
-		steps[i] = &Step{Ref: it.ref, resource: it.resource}
-		at[it.ref] = i
+		v, known := e.known(t, it, records[it.ref])
+		if verdicts[i] = v; !known {
+			at[it.ref] = i
+			unread = append(unread, &Step{Ref: it.ref, resource: it.resource})
+		}
 	}
-	errs := each(ctx, steps, func(s *Step) error {
+	errs := each(ctx, unread, func(s *Step) (err error) {
 		i := at[s.Ref]
-		v, err := e.diagnose(ctx, t, items[i], records[s.Ref])
-		verdicts[i], degraded[i] = v, v.degraded(records[s.Ref].sound)
+		verdicts[i], err = e.read(ctx, t, items[i])
 		return err
 	})
-	if err := failed("reading", steps, errs, ""); err != nil {
+	if err := failed("reading", unread, errs, ""); err != nil {
 		return Health{}, err
 	}
 	h := summary(items, verdicts)
-	h.Degraded = slices.Contains(degraded, true)
+	for i, v := range verdicts {
+		h.Degraded = h.Degraded || v.degraded(records[items[i].ref].sound)
+	}
 	return h, nil
 }
 
@@ -109,22 +113,35 @@ func summary(items []item, verdicts []verdict) Health {
 // version of it, or by reading it. One that changes all the time is read no more
 // often than its pace allows; news of it comes again then.
 func (e *Engine) diagnose(ctx context.Context, t Target, it item, r record) (verdict, error) {
+	if v, known := e.known(t, it, r); known {
+		return v, nil
+	}
+	return e.read(ctx, t, it)
+}
+
+// known is the verdict where nothing has to be read for it.
+func (e *Engine) known(t Target, it item, r record) (verdict, bool) {
 	current := verdict{status: string(status.CurrentStatus)}
 	known := r.verdict.uid == r.uid && r.verdict.by == t.judgeOf(it.ref.GroupKind())
 	switch {
 	case spentJob(t, it, r), leftAlone(it, r):
-		return current, nil
+		return current, true
 	case r.rv == 0:
-		return verdict{status: string(status.NotFoundStatus), message: "not there, or without its ownership label"}, nil
+		return verdict{status: string(status.NotFoundStatus), message: "not there, or without its ownership label"}, true
 	case r.deleting:
-		return verdict{uid: r.uid, status: string(status.TerminatingStatus), message: "being deleted"}, nil
+		return verdict{uid: r.uid, status: string(status.TerminatingStatus), message: "being deleted"}, true
 	case !speaks(it) && t.judgeOf(it.ref.GroupKind()) == nil:
-		return current, nil
+		return current, true
 	case known && r.verdict.rv >= r.rv, known && !r.rewritten() && e.tracker.hurried(it.ref, t.Owner):
-		return r.verdict, nil
+		return r.verdict, true
 	case r.verdict.by == nil && t.judgeOf(it.ref.GroupKind()) == nil && hasStatus(it.ref.GroupKind()) && !r.blind:
-		return e.tracker.await(it.ref, r.rv), nil
+		return e.tracker.await(it.ref, r.rv), true
 	}
+	return verdict{}, false
+}
+
+// read judges an object as it is now.
+func (e *Engine) read(ctx context.Context, t Target, it item) (verdict, error) {
 	live, err := e.dynamic.Resource(it.resource.gvr).Namespace(it.ref.Namespace).Get(ctx, it.ref.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return verdict{status: string(status.NotFoundStatus), message: "not there"}, nil

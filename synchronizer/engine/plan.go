@@ -2,6 +2,7 @@ package engine
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -194,7 +195,7 @@ func draft(t Target, items []item, records map[ObjectRef]record, now time.Time) 
 		if err != nil {
 			return nil, err
 		}
-		if err := s.decide(t, it, r, known, now); err != nil {
+		if err := errors.Join(s.decide(t, it, r, known, now), s.encode(t)); err != nil {
 			return nil, err
 		}
 		if !s.Until.IsZero() && (p.NextCheck.IsZero() || s.Until.Before(p.NextCheck)) {
@@ -211,19 +212,24 @@ func draft(t Target, items []item, records map[ObjectRef]record, now time.Time) 
 }
 
 func newStep(it item, t Target) (*Step, error) {
-	content, err := body(it.object, it.ref.Namespace, t.Owner)
-	if err != nil {
-		return nil, err
-	}
-	wanted := sha256.Sum256(content) // of all fields: giving one up is no change of the release
-	if len(it.given) > 0 {
-		if content, err = body(without(it.object, it.given), it.ref.Namespace, t.Owner); err != nil {
-			return nil, err
-		}
-	}
-	s := &Step{Ref: it.ref, Wave: it.course.wave, item: it, resource: it.resource, body: content, wanted: wanted, asks: it.asks}
+	// The digest is of all fields: giving one up is no change of the release.
+	s := &Step{Ref: it.ref, Wave: it.course.wave, item: it, resource: it.resource, wanted: it.wanted, asks: it.asks}
 	s.stage, s.rank = place(it.ref.GroupKind(), it.resource.definition != "")
-	return s, nil
+	if s.wanted != (digest{}) {
+		return s, nil
+	}
+	content, err := body(it.object, it.ref.Namespace, t.Owner)
+	s.wanted = sha256.Sum256(content)
+	return s, err
+}
+
+// encode makes the apply request of a step that may need it; most need none.
+func (s *Step) encode(t Target) (err error) {
+	if s.Action == Unchanged && !isDefinition(s.Ref.GroupKind()) {
+		return nil
+	}
+	s.body, err = body(without(s.item.object, s.item.given), s.Ref.Namespace, t.Owner)
+	return err
 }
 
 // decide chooses the action for a wanted object.

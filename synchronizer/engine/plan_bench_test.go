@@ -33,7 +33,7 @@ func BenchmarkPlanUnchanged(b *testing.B) {
 		VersionedResources: map[string][]metav1.APIResource{"v1": {{Name: "deployments", Kind: "Deployment", Namespaced: true}}},
 	}}
 	tr := newTracker(func(Owner) {})
-	e := &Engine{kinds: &kinds{mapper: fixed{restmapper.NewDiscoveryRESTMapper(groups)}}, tracker: tr}
+	e := &Engine{kinds: &kinds{mapper: fixed{restmapper.NewDiscoveryRESTMapper(groups)}}, tracker: tr, prepared: map[Owner]*prepared{}}
 	items, err := e.kinds.lookup(t.Objects).resolve(b.Context(), t)
 	if err != nil {
 		b.Fatal(err)
@@ -49,7 +49,7 @@ func BenchmarkPlanUnchanged(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		items, err := e.kinds.lookup(t.Objects).resolve(b.Context(), t)
+		items, err := e.items(b.Context(), e.kinds.lookup(t.Objects), t)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -32,12 +33,21 @@ type item struct {
 	asks     directives
 	given    []pointer // fields that are left to others
 	course   course
+	wanted   digest // of the whole apply request; zero: not encoded so far
 }
 
 // kinds answers from cached discovery.
 type kinds struct {
 	discovery discovery.CachedDiscoveryInterface
 	mapper    meta.ResettableRESTMapper
+	// served changes whenever the cluster is asked anew for its kinds.
+	served atomic.Uint64
+}
+
+// reset has the cluster asked anew for its kinds.
+func (k *kinds) reset() {
+	k.served.Add(1)
+	k.mapper.Reset()
 }
 
 func newKinds(client discovery.DiscoveryInterface) *kinds {
@@ -104,7 +114,7 @@ func (l *lookup) find(gk schema.GroupKind, versions ...string) (resource, error)
 	mapping, err := l.kinds.mapper.RESTMapping(gk, versions...)
 	if meta.IsNoMatchError(err) && !l.refreshed {
 		l.refreshed = true
-		l.kinds.mapper.Reset()
+		l.kinds.reset()
 		mapping, err = l.kinds.mapper.RESTMapping(gk, versions...)
 	}
 	if err == nil {

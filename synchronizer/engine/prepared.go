@@ -1,0 +1,62 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// prepared is a set of wanted objects with their identities, what their annotations
+// ask for, and the digests of what is wanted: all that does not change from one pass
+// over the same set to the next.
+type prepared struct {
+	objects   []*unstructured.Unstructured
+	namespace string
+	// served is the state of discovery that the identities were settled by.
+	served uint64
+	items  []item
+}
+
+// is says that p was prepared of these very objects: they are never changed in place.
+func (p *prepared) is(t Target, served uint64) bool {
+	if p == nil || p.namespace != t.Namespace || p.served != served || len(p.objects) != len(t.Objects) {
+		return false
+	}
+	for i, o := range p.objects {
+		if o != t.Objects[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// items settles what is wanted of t, or remembers it. What waits for a definition of
+// its own set is settled anew in each pass.
+func (e *Engine) items(ctx context.Context, l *lookup, t Target) ([]item, error) {
+	e.mu.Lock()
+	known := e.prepared[t.Owner]
+	e.mu.Unlock()
+	if known.is(t, e.kinds.served.Load()) {
+		return append([]item(nil), known.items...), nil
+	}
+	items, err := l.resolve(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	settled := true
+	for i := range items {
+		content, err := body(items[i].object, items[i].ref.Namespace, t.Owner)
+		if err != nil {
+			return nil, err
+		}
+		items[i].wanted = sha256.Sum256(content)
+		settled = settled && items[i].resource.definition == ""
+	}
+	if settled {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.prepared[t.Owner] = &prepared{objects: t.Objects, namespace: t.Namespace, served: e.kinds.served.Load(), items: append([]item(nil), items...)}
+	}
+	return items, nil
+}
