@@ -2,6 +2,7 @@ package engine
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -25,6 +26,23 @@ func (t fieldText) bytes() []byte {
 		return nil
 	}
 	return []byte(t.shared.Value())
+}
+
+// Whatever the watches missed is found by applying all again after restAtLeast, and
+// restSpread at most later, so that not all owners do it at once.
+const (
+	restAtLeast = 9 * time.Hour
+	restSpread  = 2 * time.Hour
+)
+
+// stale says that an object was applied, or found as it was applied, long ago.
+func (a *applied) stale(owner Owner, now time.Time) bool {
+	if a.at.IsZero() {
+		return false
+	}
+	sum := sha256.Sum256([]byte(owner))
+	spread := time.Duration(binary.BigEndian.Uint64(sum[:])>>1) % restSpread
+	return now.Sub(a.at) > restAtLeast+spread
 }
 
 // confirmable says that a step's object is one that an apply leaves as it finds it.
@@ -68,7 +86,7 @@ func (t *tracker) vouch(r record, owner Owner, wanted digest) bool {
 	if now == nil || now.applied != nil || now.inflight > 0 || now.uid != r.uid || now.fields != r.fields || !now.stamp.Equal(r.stamp) {
 		return false
 	}
-	now.applied = &applied{owner: owner, wanted: wanted, rv: now.rv, fields: now.fields, stamp: now.stamp}
+	now.applied = &applied{owner: owner, wanted: wanted, rv: now.rv, fields: now.fields, stamp: now.stamp, at: t.now()}
 	return true
 }
 

@@ -279,16 +279,58 @@ func without(o *unstructured.Unstructured, fields []pointer) *unstructured.Unstr
 		return o
 	}
 	content := runtime.DeepCopyJSON(o.Object)
-	for _, p := range fields {
-		var in any = content
-		for _, step := range p[:len(p)-1] {
-			in = descend(in, step)
-		}
-		if m, ok := in.(map[string]any); ok {
-			delete(m, p[len(p)-1])
-		}
+	for _, p := range slices.SortedFunc(slices.Values(fields), deeperFirst) {
+		cut(content, p)
 	}
 	return &unstructured.Unstructured{Object: content}
+}
+
+// deeperFirst orders pointers so that none of them moves what a later one points at.
+func deeperFirst(a, b pointer) int {
+	for i := range min(len(a), len(b)) {
+		m, errA := strconv.Atoi(a[i])
+		n, errB := strconv.Atoi(b[i])
+		if errA == nil && errB == nil && m != n {
+			return n - m
+		}
+		if c := strings.Compare(a[i], b[i]); c != 0 {
+			return c
+		}
+	}
+	return len(b) - len(a)
+}
+
+// cut takes the field out of in and returns what is left; false: nothing is. A list
+// of plain values has one owner, and goes as a whole.
+func cut(in any, p pointer) (any, bool) {
+	if len(p) == 0 {
+		return nil, false
+	}
+	switch in := in.(type) {
+	case map[string]any:
+		child, there := in[p[0]]
+		if !there {
+			return in, true
+		}
+		left, some := cut(child, p[1:])
+		if in[p[0]] = left; !some {
+			delete(in, p[0])
+		}
+		return in, true
+	case []any:
+		i, err := strconv.Atoi(p[0])
+		if err != nil || i < 0 || i >= len(in) {
+			return in, true
+		}
+		if _, isMap := in[i].(map[string]any); !isMap {
+			return nil, false
+		}
+		left, some := cut(in[i], p[1:])
+		if in[i] = left; !some {
+			return slices.Delete(in, i, i+1), true
+		}
+	}
+	return in, true
 }
 
 // ours is what of the lost fields is not given up.

@@ -77,6 +77,7 @@ type applied struct {
 	rv     uint64
 	fields fieldText
 	stamp  time.Time
+	at     time.Time // by our clock; zero: not known
 }
 
 func newTracker(changed func(Owner)) *tracker {
@@ -270,7 +271,7 @@ func (t *tracker) settle(ref ObjectRef, owner Owner, wanted digest, m *metav1.Pa
 			// Its controller cannot have seen what this very answer tells of.
 			r.verdict = verdict{uid: m.UID, rv: rv, generation: m.Generation, status: string(status.InProgressStatus), message: "not seen by its controller so far"}
 		}
-		r.applied = &applied{owner: owner, wanted: wanted, rv: rv}
+		r.applied = &applied{owner: owner, wanted: wanted, rv: rv, at: t.now()}
 		if own := ownEntry(m); own != nil {
 			r.applied.fields, r.applied.stamp = textOf(own.fields), own.stamp
 		}
