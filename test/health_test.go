@@ -49,7 +49,7 @@ func TestDegradedAfterTheRollout(t *testing.T) {
 	if !strings.Contains(message, "Gadget."+w.group()+" "+w.name+"/g is Failed") {
 		t.Errorf("the message does not name the object: %s", message)
 	}
-	if listed := w.kubectl("get", "delivery", w.name, "-n", w.name, "-o", "jsonpath={.status.unhealthy[*].name} {.status.unhealthy[*].status} {.status.objects}"); listed != `g Failed {"ready":1,"total":2}` {
+	if listed := w.kubectl("get", "delivery", w.name, "-n", w.name, "-o", "jsonpath={.status.unhealthy[*].name} {.status.unhealthy[*].status} {.status.objects.ready} {.status.objects.total}"); listed != "g Failed 1 2" {
 		t.Errorf("the status lists %s", listed)
 	}
 	w.once("Degraded", "Gadget")
