@@ -21,10 +21,11 @@ import (
 
 const (
 	// maxKustomized bounds the objects that kustomize works on: its time grows with
-	// the square of them, and it cannot be interrupted.
-	maxKustomized = 3000
+	// more than the square of them (1,000 take tens of seconds), and it cannot be
+	// interrupted while it keeps others waiting.
+	maxKustomized = 500
 	// maxPatchings bounds objects times patches, for the same reason.
-	maxPatchings = 30_000
+	maxPatchings = 5000
 	// maxCopies bounds the copy operations of all patches: each may double an object.
 	maxCopies = 4
 )
