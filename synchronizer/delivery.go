@@ -199,6 +199,8 @@ type Outcome struct {
 	Confirm *engine.Confirm
 	// Irreversible says what Running did that going back would not undo.
 	Irreversible []string
+	// Unchecked are objects of Running that no dry run could judge before the apply.
+	Unchecked []engine.ObjectRef
 	// Confirmed stands for the objects as they were applied last; see State.
 	Confirmed string
 	// Quarantine asks for Wanted to be quarantined; the next pass goes back to

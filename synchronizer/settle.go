@@ -56,6 +56,7 @@ func (s *Synchronizer) settle(ctx context.Context, d Delivery, l *loaded, waterm
 		return at(Begin, err)
 	}
 	out.Running, out.Kinds, out.Confirm, out.Irreversible = &l.release, plan.Kinds(), plan.Confirm, m.State().Irreversible
+	out.Unchecked = plan.Unchecked
 	s.step(d, Apply)
 	plan.Attempt(m.State().Attempt)
 	out.Report, err = s.engine.Apply(ctx, plan)

@@ -61,3 +61,15 @@ func some(list []string) string {
 	}
 	return strings.Join(named, "; ")
 }
+
+// unchecked names objects that were applied without a dry run.
+func unchecked(refs []engine.ObjectRef) string {
+	var named []string
+	for _, ref := range refs[:min(len(refs), maxHandedOver+1)] {
+		named = append(named, ref.String())
+	}
+	if len(refs) > maxHandedOver {
+		named[maxHandedOver] = fmt.Sprintf("and %d more", len(refs)-maxHandedOver)
+	}
+	return strings.Join(named, "; ")
+}

@@ -87,5 +87,8 @@ func (r *reconciler) log(ctx context.Context, d *v1alpha1.Delivery, out synchron
 		slog.Int("pruned", len(report.Pruned)),
 		slog.Duration("took", took.Round(time.Millisecond)),
 	}
+	if len(out.Unchecked) > 0 {
+		attributes = append(attributes, slog.String("unchecked", unchecked(out.Unchecked)))
+	}
 	r.options.Log.LogAttrs(ctx, level, "pass", attributes...)
 }
