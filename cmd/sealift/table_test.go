@@ -1,0 +1,37 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"sealift.dev/synchronizer/console"
+)
+
+// TestTable: columns keep their places, and no cell speaks to the terminal.
+func TestTable(t *testing.T) {
+	var b strings.Builder
+	lines := &table{to: &b}
+	for _, rows := range [][][]string{{{"NAME", "MESSAGE"}, {"a", "one\ntwo\x1b[31m"}}, {{"longer-name", ""}}, {{"b", "end"}}} {
+		if err := lines.print(rows); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := "NAME   MESSAGE\na      one two·[31m\nlonger-name\nb             end\n"
+	if b.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+	}
+}
+
+// TestRowsAreNotRepeated: a change that no column shows brings no line.
+func TestRowsAreNotRepeated(t *testing.T) {
+	var b strings.Builder
+	rows := &deliveryRows{table: table{to: &b}}
+	for _, ready := range []string{"True", "True", "False"} {
+		if err := rows.print([]console.Delivery{{Summary: console.Summary{Name: "shop", Ready: ready}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := strings.Count(b.String(), "shop"); got != 2 || strings.Count(b.String(), "NAME") != 1 {
+		t.Errorf("%d lines:\n%s", got, b.String())
+	}
+}
