@@ -123,13 +123,13 @@ func TestBrokenAcceptanceRecord(t *testing.T) {
 	w.deliver(w.source("tag: main", ""))
 	w.delivered(first)
 	w.kubectl("delete", "delivery", w.name, "-n", w.name, "--timeout=30s")
-	var record string
-	for line := range strings.Lines(w.kubectl("get", "configmaps", "-n", "sealift-system", "-o", `jsonpath={range .items[*]}{.metadata.name} {.metadata.annotations.sealift\.dev/accepted-by}{"\n"}{end}`)) {
-		if name, by, _ := strings.Cut(strings.TrimSpace(line), " "); by == w.name+"/"+w.name {
+	entry, record := w.name+"."+w.name, ""
+	for line := range strings.Lines(w.kubectl("get", "configmaps", "-n", "sealift-system", "-o", `jsonpath={range .items[*]}{.metadata.name} {.data}{"\n"}{end}`)) {
+		if name, data, _ := strings.Cut(line, " "); strings.Contains(data, `"`+entry+`"`) {
 			record = name
 		}
 	}
-	w.kubectl("patch", "configmap", record, "-n", "sealift-system", "--type=merge", `--patch={"data":{"x":"nonsense"}}`)
+	w.kubectl("patch", "configmap", record, "-n", "sealift-system", "--type=merge", `--patch={"data":{"`+entry+`":"nonsense"}}`)
 	w.deliver(w.source("tag: main", ""))
 	if message := w.refused("Failed"); !strings.Contains(message, record) {
 		t.Errorf("the message does not name the record: %s", message)

@@ -20,6 +20,7 @@ type syncOptions struct {
 	root               rootFlags
 	leaderElect        bool
 	requireTrustPolicy bool
+	serviceAccount     string
 	probeAddress       string
 	workers            int
 	logFormat          string
@@ -63,15 +64,16 @@ needs the custom resource definitions that "sealift install" applies.`,
 				return err
 			}
 			return controller.Run(cmd.Context(), controller.Options{
-				Config:             config,
-				Namespace:          o.cluster.ownNamespace(),
-				LeaderElect:        o.leaderElect,
-				RequireTrustPolicy: o.requireTrustPolicy,
-				ProbeAddress:       o.probeAddress,
-				Workers:            o.workers,
-				Verify:             verifying,
-				Registries:         registries,
-				Log:                log,
+				Config:                config,
+				Namespace:             o.cluster.ownNamespace(),
+				LeaderElect:           o.leaderElect,
+				RequireTrustPolicy:    o.requireTrustPolicy,
+				DefaultServiceAccount: o.serviceAccount,
+				ProbeAddress:          o.probeAddress,
+				Workers:               o.workers,
+				Verify:                verifying,
+				Registries:            registries,
+				Log:                   log,
 			})
 		},
 	}
@@ -79,6 +81,7 @@ needs the custom resource definitions that "sealift install" applies.`,
 	o.cluster.register(flags, "namespace of the synchronizer's own objects: its lease and what was accepted (default the pod's, else "+defaultNamespace+")")
 	flags.BoolVar(&o.leaderElect, "leader-elect", false, "work only while holding the lease, so that several replicas can run")
 	flags.BoolVar(&o.requireTrustPolicy, "require-trust-policy", false, "refuse Deliveries that no TrustPolicy matches")
+	flags.StringVar(&o.serviceAccount, "default-service-account", "default", "account of a Delivery's own namespace that writes for it where it names none")
 	flags.StringVar(&o.probeAddress, "probe-address", "", "address that serves /healthz and /readyz, such as :8081")
 	flags.IntVar(&o.workers, "workers", 16, "how many Deliveries are worked on at a time")
 	flags.StringVar(&o.cache, "cache", "", "folder that keeps verified releases, for when registries are down (default none)")

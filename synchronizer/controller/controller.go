@@ -40,6 +40,8 @@ type Options struct {
 	// RequireTrustPolicy refuses Deliveries that no TrustPolicy matches, whatever
 	// they trust themselves.
 	RequireTrustPolicy bool
+	// DefaultServiceAccount writes for Deliveries that name none. Empty means "default".
+	DefaultServiceAccount string
 	// Verify is what releases are held against besides policies.
 	Verify verify.Options
 	// ProbeAddress serves /healthz and /readyz; empty serves nothing.
@@ -79,7 +81,11 @@ func Run(ctx context.Context, o Options) error {
 		return fmt.Errorf("connecting to the cluster: %w", err)
 	}
 	defer r.sources.close()
+	if r.accepted, err = newAcceptance(o.Config, r.client, r.reader, o.Namespace); err != nil {
+		return fmt.Errorf("watching what was accepted: %w", err)
+	}
 	serve := func(ctx context.Context) error {
+		go r.accepted.run(ctx)
 		o.Log.Info("serving deliveries", "cluster", o.Config.Host, "namespace", o.Namespace)
 		return e.Run(ctx)
 	}
@@ -166,12 +172,12 @@ type reconciler struct {
 	queue    queue
 	owners   sync.Map // engine.Owner → types.NamespacedName
 	latest   sync.Map // types.NamespacedName → *v1alpha1.Delivery as last written
-	accepted sync.Map // types.NamespacedName → *record
 	accesses sync.Map // types.NamespacedName → access
 	checked  sync.Map // name of a TrustPolicy → checked
 	told     sync.Map // types.NamespacedName → told
 	programs programs
 	sources  *sources
+	accepted *acceptance
 }
 
 func (r *reconciler) register(ctx context.Context, m manager.Manager) error {

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,7 +31,7 @@ func (r *reconciler) convert(ctx context.Context, d *v1alpha1.Delivery) (synchro
 		Namespace:      d.Namespace,
 		Name:           d.Name,
 		Environment:    spec.Environment,
-		User:           userOf(d),
+		User:           r.userOf(d),
 		Interval:       spec.Interval.Duration,
 		Timeout:        spec.Timeout.Duration,
 		Prune:          spec.Prune == nil || *spec.Prune,
@@ -72,19 +73,17 @@ func (r *reconciler) convert(ctx context.Context, d *v1alpha1.Delivery) (synchro
 	return asked, nil
 }
 
-func userOf(d *v1alpha1.Delivery) string {
-	name := d.Spec.ServiceAccountName
-	if name == "" {
-		name = "default"
-	}
+// userOf is who writes for d.
+func (r *reconciler) userOf(d *v1alpha1.Delivery) string {
+	name := cmp.Or(d.Spec.ServiceAccountName, r.options.DefaultServiceAccount, "default")
 	return "system:serviceaccount:" + d.Namespace + ":" + name
 }
 
 // ownedBy is everything that d may own, wanted no longer.
-func ownedBy(d *v1alpha1.Delivery) engine.Target {
+func (r *reconciler) ownedBy(d *v1alpha1.Delivery) engine.Target {
 	return engine.Target{
 		Owner:          engine.OwnerOf(d.Namespace, d.Name),
-		User:           userOf(d),
+		User:           r.userOf(d),
 		Namespace:      d.Namespace,
 		Kinds:          kindsOf(d.Status.Kinds),
 		Prune:          true,

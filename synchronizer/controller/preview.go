@@ -61,10 +61,11 @@ func Preview(ctx context.Context, o PreviewOptions) (synchronizer.Preview, error
 	}
 	quarantined := d.Status.Quarantined
 	d.Status.Quarantined = nil // whoever asks wants to see it nevertheless
-	known, err := r.remember(ctx, &d, asked)
-	if apierrors.IsForbidden(err) { // the status says the same, as long as nobody made the Delivery anew
-		known, err = &memory{r: r, d: &d, record: &record{accepted: map[string]synchronizer.Watermark{}}, repository: asked.Source.Repository.String()}, nil
+	r.accepted, err = listAcceptance(ctx, r.client, o.Namespace)
+	if err != nil && !apierrors.IsForbidden(err) { // the status says the same, as long as nobody made the Delivery anew
+		return synchronizer.Preview{}, err
 	}
+	known, err := r.remember(ctx, &d, asked)
 	if err != nil {
 		return synchronizer.Preview{}, err
 	}

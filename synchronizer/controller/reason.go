@@ -20,6 +20,12 @@ const (
 	// reasonDependency is the reason of a release that waits for other Deliveries,
 	// which is no failure.
 	reasonDependency = "DependencyNotReady"
+	// reasonDegraded is the reason of a release that was healthy and is not now.
+	reasonDegraded = "Degraded"
+	// reasonAwaiting is the reason of a release whose deletions a person has to confirm.
+	reasonAwaiting = "AwaitingConfirmation"
+	// reasonTerminating is the reason of a deleted Delivery that waits for its objects.
+	reasonTerminating = "Terminating"
 )
 
 // cause is a line of the table from errors to reasons. Stalled says that only a

@@ -3,11 +3,9 @@ package controller
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -19,9 +17,6 @@ import (
 	"sealift.dev/synchronizer"
 	"sealift.dev/synchronizer/engine"
 )
-
-// finalizer keeps a deleted Delivery until its objects are pruned.
-const finalizer = "sealift.dev/prune"
 
 // Reconcile makes one pass for one Delivery and writes its status when it changed.
 func (r *reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
@@ -106,8 +101,8 @@ func (r *reconciler) get(ctx context.Context, name types.NamespacedName) (*v1alp
 }
 
 // version is the resourceVersion; API servers hand them out as growing integers.
-func version(d *v1alpha1.Delivery) uint64 {
-	v, err := strconv.ParseUint(d.ResourceVersion, 10, 64)
+func version(object metav1.Object) uint64 {
+	v, err := strconv.ParseUint(object.GetResourceVersion(), 10, 64)
 	if err != nil {
 		return 0
 	}
@@ -131,7 +126,7 @@ func (r *reconciler) write(ctx context.Context, d *v1alpha1.Delivery, status v1a
 
 func (r *reconciler) ensureFinalizer(ctx context.Context, d *v1alpha1.Delivery) error {
 	before := d.DeepCopy()
-	want := d.Spec.Prune == nil || *d.Spec.Prune
+	want := deletionPolicy(d) != orphan
 	if want && !controllerutil.AddFinalizer(d, finalizer) || !want && !controllerutil.RemoveFinalizer(d, finalizer) {
 		return nil
 	}
@@ -143,55 +138,8 @@ func (r *reconciler) ensureFinalizer(ctx context.Context, d *v1alpha1.Delivery) 
 	return nil
 }
 
-// finalize prunes what a deleted Delivery owns, then lets it go.
-func (r *reconciler) finalize(ctx context.Context, d *v1alpha1.Delivery) (ctrl.Result, error) {
-	if !controllerutil.ContainsFinalizer(d, finalizer) {
-		return ctrl.Result{}, nil
-	}
-	if !d.Spec.Suspend {
-		r.owners.Store(ownedBy(d).Owner, client.ObjectKeyFromObject(d))
-		report, err := r.engine.DeleteAll(ctx, ownedBy(d))
-		if err != nil && !r.namespaceEnds(ctx, d.Namespace) {
-			return r.stay(ctx, d, err)
-		}
-		if err == nil && len(report.Pending) > 0 {
-			return ctrl.Result{RequeueAfter: 5 * time.Second}, nil
-		}
-		for _, kept := range report.Kept {
-			r.events.Eventf(d, nil, corev1.EventTypeNormal, "Kept", "Prune", "%s stays: it is protected, or may not be deleted", clip(kept.String()))
-		}
-	}
-	before := d.DeepCopy()
-	controllerutil.RemoveFinalizer(d, finalizer)
-	return ctrl.Result{}, client.IgnoreNotFound(r.client.Patch(ctx, d, client.MergeFrom(before)))
-}
-
-// stay keeps a deleted Delivery whose objects could not be pruned, and says so.
-// The longer that lasts, the less often it is tried.
-func (r *reconciler) stay(ctx context.Context, d *v1alpha1.Delivery, err error) (ctrl.Result, error) {
-	status := *d.Status.DeepCopy()
-	message := fmt.Sprintf("deleting its objects: %v; hint: set spec.suspend to true to let the Delivery go without them", err)
-	conclude(&status, d.Generation, metav1.ConditionFalse, "PruneFailed", message, false)
-	if !equal(d.Status, status) {
-		r.events.Eventf(d, nil, corev1.EventTypeWarning, "PruneFailed", "Prune", "%s", clip(message))
-	}
-	if err := r.write(ctx, d, status); err != nil {
-		return retryConflict(err)
-	}
-	return ctrl.Result{RequeueAfter: min(5*time.Minute, 5*time.Second+time.Since(d.DeletionTimestamp.Time)/4)}, nil
-}
-
-// namespaceEnds says that the namespace goes, and with it the service account
-// that would prune: the namespace's own deletion takes the objects then.
-func (r *reconciler) namespaceEnds(ctx context.Context, name string) bool {
-	var ns corev1.Namespace
-	err := r.reader.Get(ctx, types.NamespacedName{Name: name}, &ns)
-	return apierrors.IsNotFound(err) || err == nil && !ns.DeletionTimestamp.IsZero()
-}
-
 func (r *reconciler) forget(name types.NamespacedName) {
 	r.latest.Delete(name)
-	r.accepted.Delete(name)
 	r.accesses.Delete(name)
 	r.told.Delete(name)
 	r.sources.use(name, nil)

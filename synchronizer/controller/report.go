@@ -55,18 +55,6 @@ func changed(before, now *metav1.Condition) bool {
 	return before == nil || before.Status != now.Status || before.Reason != now.Reason || before.Message != now.Message
 }
 
-// announce says what was done to objects: healed, taken over, pruned.
-func (r *reconciler) announce(d *v1alpha1.Delivery, out synchronizer.Outcome) {
-	for _, h := range out.Report.Healed {
-		r.events.Eventf(d, nil, corev1.EventTypeNormal, "DriftCorrected", "Heal", "%s",
-			clip(fmt.Sprintf("%s: %s; healed in %d ms", h.Ref, &h.Drift, h.Latency.Milliseconds())))
-	}
-	r.handedOver(d, out.Report)
-	for _, p := range out.Report.Pruned {
-		r.events.Eventf(d, nil, corev1.EventTypeNormal, "Pruned", "Prune", "%s is no longer in the release", clip(p.String()))
-	}
-}
-
 func (r *reconciler) log(ctx context.Context, d *v1alpha1.Delivery, out synchronizer.Outcome, now *metav1.Condition, changed bool, took time.Duration) {
 	report := out.Report
 	if !changed && len(report.Created)+len(report.Updated)+len(report.Healed)+len(report.Pruned) == 0 {

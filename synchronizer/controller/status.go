@@ -109,6 +109,7 @@ func delivered(status *v1alpha1.DeliveryStatus, generation int64, r synchronizer
 		release := releaseOf(r)
 		release.Since = ptr.To(metav1.Now())
 		status.Applied = &release
+		chronicle(status, release)
 	}
 	status.Applied.SignedBy = r.SignedBy
 	status.Attempted = nil
@@ -125,7 +126,7 @@ func delivered(status *v1alpha1.DeliveryStatus, generation int64, r synchronizer
 		message += "; " + finding
 	}
 	if out.Confirm != nil {
-		conclude(status, generation, metav1.ConditionFalse, "AwaitingConfirmation", awaitingMessage(out.Confirm, message), true)
+		conclude(status, generation, metav1.ConditionFalse, reasonAwaiting, awaitingMessage(out.Confirm, message), true)
 		return
 	}
 	conclude(status, generation, metav1.ConditionTrue, reason, message, false)

@@ -121,7 +121,7 @@ func TestReasonsAreDocumented(t *testing.T) {
 	} {
 		reasons = append(reasons, string(reason))
 	}
-	for _, reason := range reasons {
+	for _, reason := range append(reasons, reasonDegraded, reasonAwaiting, reasonTerminating) {
 		if !strings.Contains(string(page), "`"+reason+"`") {
 			t.Errorf("docs/delivery.md does not explain the reason %s", reason)
 		}

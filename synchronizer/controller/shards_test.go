@@ -1,0 +1,112 @@
+package controller
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"sealift.dev/synchronizer"
+)
+
+func mark(repository string, sequence int64) watermarks {
+	return watermarks{repository: {Repository: repository, Sequence: sequence, Revision: "main@sha1:" + strings.Repeat("0", 40)}}
+}
+
+// kept plays the API server's part: what is to be written is stored.
+func kept(stored map[string]*corev1.ConfigMap, batch ...*saving) {
+	changed, migrated := place("sealift-system", stored, batch)
+	for _, c := range changed {
+		stored[c.Name] = c
+	}
+	for _, c := range migrated {
+		delete(stored, c.Name)
+	}
+}
+
+func read(t *testing.T, stored map[string]*corev1.ConfigMap, d types.NamespacedName) watermarks {
+	t.Helper()
+	a := acceptance{stored: stored}
+	found, err := a.merged(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// TestPlace fills, grows and reads back acceptance records.
+func TestPlace(t *testing.T) {
+	stored := map[string]*corev1.ConfigMap{}
+	name := func(i int) types.NamespacedName {
+		return types.NamespacedName{Namespace: "shop", Name: fmt.Sprintf("d-%d", i)}
+	}
+	const many = 1000
+	var batch []*saving
+	for i := range many {
+		batch = append(batch, &saving{key: recordKey(name(i)), value: mark("r.example.com/shop", int64(i))})
+		if len(batch) == 10 {
+			kept(stored, batch...)
+			batch = nil
+		}
+	}
+	if len(stored) < 2 || len(stored) > 5 {
+		t.Errorf("%d records are in %d config maps", many, len(stored))
+	}
+	for i := range many {
+		if got := read(t, stored, name(i)); got["r.example.com/shop"].Sequence != int64(i) {
+			t.Fatalf("%s: %v", name(i), got)
+		}
+	}
+	changed, _ := place("sealift-system", stored, []*saving{{key: recordKey(name(7)), value: mark("r.example.com/shop", 8)}})
+	if len(changed) != 1 {
+		t.Errorf("one record changes %d config maps", len(changed))
+	}
+	for i := range 200 { // one tenant's record grows without end
+		kept(stored, &saving{key: recordKey(name(7)), value: mark(fmt.Sprintf("r.example.com/%d/%s", i, strings.Repeat("x", 3000)), 1)})
+	}
+	for n, c := range stored {
+		if _, grown := c.Data[recordKey(name(8))]; grown && size(c) > shardMost+4000 {
+			t.Errorf("%s grew to %d bytes, and takes others' records along", n, size(c))
+		}
+	}
+	if got := read(t, stored, name(8)); got["r.example.com/shop"].Sequence != 8 {
+		t.Errorf("a neighbour's record: %v", got)
+	}
+}
+
+// TestPlaceTakesOverOlderRecords: one ConfigMap for each Delivery becomes entries.
+func TestPlaceTakesOverOlderRecords(t *testing.T) {
+	older := func(name, by, value string) *corev1.ConfigMap {
+		c := &corev1.ConfigMap{Data: map[string]string{"x": value}}
+		c.Name, c.Annotations = name, map[string]string{acceptedBy: by}
+		return c
+	}
+	stored := map[string]*corev1.ConfigMap{
+		"accepted-aaa": older("accepted-aaa", "shop/one", `{"Repository":"r.example.com/one","Sequence":3}`),
+		"accepted-bbb": older("accepted-bbb", "shop/two", `{"Repository":"r.example.com/two","Sequence":4}`),
+		"accepted-ccc": older("accepted-ccc", "shop/bad", `nonsense`),
+	}
+	one, two := types.NamespacedName{Namespace: "shop", Name: "one"}, types.NamespacedName{Namespace: "shop", Name: "two"}
+	if got := read(t, stored, one); got["r.example.com/one"].Sequence != 3 {
+		t.Errorf("before: %v", got)
+	}
+	kept(stored, &saving{key: recordKey(one), value: mark("r.example.com/one", 5)})
+	if len(stored) != 2 || stored["accepted-1"] == nil || stored["accepted-ccc"] == nil {
+		t.Errorf("there are %v", stored)
+	}
+	if got := read(t, stored, one); got["r.example.com/one"].Sequence != 5 {
+		t.Errorf("one: %v", got)
+	}
+	if got := read(t, stored, two); got["r.example.com/two"].Sequence != 4 {
+		t.Errorf("two: %v", got)
+	}
+	bad := acceptance{stored: stored}
+	if _, err := bad.merged(types.NamespacedName{Namespace: "shop", Name: "bad"}); err == nil || !strings.Contains(err.Error(), "accepted-ccc") {
+		t.Errorf("a record that cannot be read: %v", err)
+	}
+	if lower := encode(`[{"Repository":"r","Sequence":9}]`, watermarks{"r": synchronizer.Watermark{Repository: "r", Sequence: 1}}); !strings.Contains(lower, `"Sequence":9`) {
+		t.Errorf("a record was lowered: %s", lower)
+	}
+}
