@@ -77,6 +77,9 @@ func (w *world) startKiller(m moment, more ...string) *synchronizer {
 	program, err := killer()
 	must(w.t, err)
 	args := append([]string{"--kubeconfig", w.cluster.SealiftKubeconfig, "--of", w.name, "--at", m.at, "--nth", fmt.Sprint(m.nth), "--after", m.after}, more...)
+	if m.at == "verify" || m.at == "pull" || m.at == "decode" { // done once for all who share a release
+		args = append(args, "--everybody")
+	}
 	s := &synchronizer{cmd: exec.Command(program, args...), log: &bytes.Buffer{}}
 	s.cmd.Stdout, s.cmd.Stderr = s, s
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
