@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sealift.dev/artifact"
+	"sealift.dev/synchronizer/engine"
 )
 
 // memo is what the process remembers of a Delivery between passes. Passes of
@@ -44,6 +45,8 @@ type memo struct {
 	vitals    vitals
 	tailored  []tailored
 	failing   failing
+	// paused is the last plan, of which not all could be written yet.
+	paused *engine.Plan
 }
 
 // unhealthy is how long this process has seen a release not healthy. Time in which

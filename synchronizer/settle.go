@@ -47,6 +47,8 @@ func (s *Synchronizer) settle(ctx context.Context, d Delivery, l *loaded, waterm
 		out.Running, out.Kinds = &l.release, plan.Kinds()
 		return stuck.err
 	}
+	plan.Resume(memo.paused)
+	memo.paused = nil
 	s.step(d, Preflight)
 	if err := s.engine.Preflight(ctx, plan); err != nil {
 		return at(Preflight, err)
@@ -62,6 +64,9 @@ func (s *Synchronizer) settle(ctx context.Context, d Delivery, l *loaded, waterm
 	out.Report, err = s.engine.Apply(ctx, plan)
 	out.drift(plan)
 	memo.stuck.release, memo.stuck.err = l.release.Ref, at(Apply, err)
+	if out.Report.Awaits != "" {
+		memo.paused = plan
+	}
 	if err != nil {
 		err = at(Apply, err)
 		return s.fail(ctx, d, l, plan, memo, m, out, err, final(err))

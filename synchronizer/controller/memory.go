@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"sealift.dev/api/v1alpha1"
@@ -30,9 +33,19 @@ func (r *reconciler) remember(ctx context.Context, d *v1alpha1.Delivery, asked s
 		asked.Untailored == nil && asked.Tailored != q.Tailored) {
 		d.Status.Quarantined, d.Status.Attempted = nil, nil // a person asks to try again, or something else
 	}
+	if asked.Requested != d.Status.LastHandledReconcileAt && gaveUp(d) {
+		d.Status.Attempted.Since = ptr.To(metav1.Now()) // the same, of what is held
+	}
 	var err error
 	m.accepted, err = r.accepted.of(ctx, client.ObjectKeyFromObject(d))
 	return m, err
+}
+
+// gaveUp says that a release failed after something of it was written, and stays
+// as it is.
+func gaveUp(d *v1alpha1.Delivery) bool {
+	attempted := d.Status.Attempted
+	return attempted != nil && attempted.Since != nil && meta.IsStatusConditionFalse(d.Status.Conditions, v1alpha1.ConditionReady)
 }
 
 // State is the status, with the higher of two watermarks where there are two.

@@ -27,6 +27,33 @@ func (p *Plan) waves() [][]*Step {
 	return waves
 }
 
+// Resume takes over what the Preflight of an earlier plan found about steps that
+// are still the same, so that what waits is not dry-run in each pass. Nil is none.
+func (p *Plan) Resume(former *Plan) {
+	if former == nil {
+		return
+	}
+	type place struct {
+		ref  ObjectRef
+		hook Phase
+	}
+	found := map[place]*Step{}
+	for _, s := range former.Steps {
+		if s.rehearsed {
+			found[place{s.Ref, s.Hook}] = s
+		}
+	}
+	for _, s := range p.Steps {
+		f := found[place{s.Ref, s.Hook}]
+		planned := s.Action == Create || s.Action == Update || s.Action == Run || s.Action == Standby
+		if f == nil || !planned || f.wanted != s.wanted || f.uid != s.uid || f.rv != s.rv {
+			continue
+		}
+		s.Action, s.Reason, s.Takeovers, s.rehearsed = f.Action, f.Reason, f.Takeovers, true
+		s.asks, s.adopted, s.left, s.unchecked = f.asks, f.adopted, f.left, f.unchecked
+	}
+}
+
 // gate says what of the earlier waves a later one still waits for; empty when it
 // may begin. A set that was applied before is written in order, and waits for nothing.
 func (e *Engine) gate(ctx context.Context, p *Plan, earlier [][]*Step) (string, error) {
