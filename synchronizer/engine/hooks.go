@@ -111,10 +111,11 @@ func (p *Plan) hookless() []*Step {
 func (s *Step) decideHook(t Target, r record) {
 	there := r.rv > 0 && r.owned
 	ran := there && r.hook.of(t)
+	ended := r.lost != nil && r.hook.of(t) && r.hook.phase == s.Hook && r.verdict.current()
 	switch {
 	case t.Settled && there && r.hook != nil && r.doomed(t.Release):
 		s.Action, s.Reason = Prune, "hook is over"
-	case t.Settled:
+	case t.Settled, ended:
 		s.Action, s.Reason = Unchanged, onceReason
 	case ran && r.hook.phase == s.Hook:
 		s.Action, s.Reason, s.ran = Unchanged, onceReason, true

@@ -40,6 +40,11 @@ func (t Target) judge(ctx context.Context, live *unstructured.Unstructured) (ver
 // kstatusOf is the verdict where there are no rules.
 func kstatusOf(live *unstructured.Unstructured) (verdict, error) {
 	v := verdict{uid: live.GetUID(), rv: version(live), generation: live.GetGeneration()}
+	gk := live.GroupVersionKind().GroupKind()
+	if runsOut(gk) && readRun(live.GetAnnotations()) != nil {
+		v.status, v.message = judgeRun(live)
+		return v, nil
+	}
 	result, err := status.Compute(live)
 	if err != nil {
 		return v, fmt.Errorf("computing its status: %w", err)
@@ -48,7 +53,6 @@ func kstatusOf(live *unstructured.Unstructured) (verdict, error) {
 	if result.Status == status.TerminatingStatus || result.Status == status.FailedStatus {
 		return v, nil
 	}
-	gk := live.GroupVersionKind().GroupKind()
 	if isJob(gk) {
 		v.status = string(status.InProgressStatus)
 		if condition(live, "Complete") == "True" {

@@ -6,8 +6,6 @@ import (
 	"strings"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
@@ -129,42 +127,29 @@ func (e *Engine) state(ctx context.Context, p *Plan, s *Step, r record) (verdict
 		return verdict{status: string(status.FailedStatus), message: "the release failed"}, nil
 	case over:
 		return verdict{status: string(status.CurrentStatus)}, nil
-	case s.Hook == "" || !runsOut(s.Ref.GroupKind()):
-		return e.diagnose(ctx, p.target, s.item, r)
-	case r.rv == 0:
-		return verdict{status: string(status.NotFoundStatus), message: "not there"}, nil
-	case r.verdict.uid == r.uid && r.verdict.rv >= r.rv:
-		return r.verdict, nil
 	}
-	live, err := e.dynamic.Resource(s.resource.gvr).Namespace(s.Ref.Namespace).Get(ctx, s.Ref.Name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return verdict{status: string(status.NotFoundStatus), message: "not there"}, nil
-	}
-	if err != nil {
-		return verdict{}, err
-	}
-	v := judgeRun(live)
-	e.tracker.judged(s.Ref, v)
-	return v, nil
+	return e.diagnose(ctx, p.target, s.item, r)
 }
 
-// judgeRun says whether a Job or a Pod ended, and how.
-func judgeRun(live *unstructured.Unstructured) verdict {
-	v := verdict{uid: live.GetUID(), rv: version(live), status: string(status.InProgressStatus), message: "it has not ended"}
+// judgeRun says whether the Job or the Pod of a hook ended, and how: to be up is not
+// enough.
+func judgeRun(live *unstructured.Unstructured) (state, message string) {
 	text := func(path ...string) string {
 		found, _, _ := unstructured.NestedString(live.Object, path...)
 		return found
 	}
 	phase := text("status", "phase")
 	switch {
+	case live.GetDeletionTimestamp() != nil:
+		return string(status.TerminatingStatus), "being deleted"
 	case condition(live, "Complete") == "True", phase == "Succeeded":
-		v.status, v.message = string(status.CurrentStatus), ""
+		return string(status.CurrentStatus), ""
 	case condition(live, "Failed") == "True":
-		v.status, v.message = string(status.FailedStatus), conditionMessage(live, "Failed")
+		return string(status.FailedStatus), conditionMessage(live, "Failed")
 	case phase == "Failed":
-		v.status, v.message = string(status.FailedStatus), strings.TrimSpace("the Pod failed "+text("status", "message"))
+		return string(status.FailedStatus), strings.TrimSpace("the Pod failed " + text("status", "message"))
 	}
-	return v
+	return string(status.InProgressStatus), "it has not ended"
 }
 
 func conditionMessage(o *unstructured.Unstructured, kind string) string {
