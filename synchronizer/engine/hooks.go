@@ -123,7 +123,7 @@ func (s *Step) decideHook(t Target, r record) {
 		s.Action, s.Reason = Standby, "runs when the release fails"
 	case ran && r.hook.phase == SyncFail && s.Hook != PostSync:
 		s.Action, s.Reason, s.ran, s.lapsed = Unchanged, onceReason, true, true
-	case ran && r.hook.phase.order() > s.Hook.order():
+	case ran && r.hook.phase != SyncFail && r.hook.phase.order() > s.Hook.order():
 		s.Action, s.Reason = Unchanged, onceReason
 	default:
 		s.Action, s.Reason = Run, string(s.Hook)+" hook"
