@@ -45,7 +45,8 @@ type FieldDrift struct {
 	Time time.Time
 }
 
-// String is for events and reports: "changed: .spec.replicas by kubectl (scale)".
+// String is for Events and reports:
+// "changed: .spec.replicas by kubectl (scale) at 2026-11-21T12:30:05Z".
 func (d *Drift) String() string {
 	var parts []string
 	for _, f := range d.Fields {
@@ -55,6 +56,9 @@ func (d *Drift) String() string {
 		}
 		if f.Subresource != "" {
 			part += " (" + f.Subresource + ")"
+		}
+		if !f.Time.IsZero() {
+			part += " at " + f.Time.UTC().Format(time.RFC3339)
 		}
 		parts = append(parts, part)
 	}
