@@ -276,7 +276,7 @@ func (w *world) changeDefinition(group string) {
 }
 
 // TestIrreversibleReleaseIsHeld: a release that ran a Job and failed stays where it
-// is, also for a synchronizer that has forgotten it; unless a person wants to go back.
+// is, unless a person wants to go back.
 func TestIrreversibleReleaseIsHeld(t *testing.T) {
 	t.Parallel()
 	w := onSync(t)

@@ -2,7 +2,7 @@
 // beside the bare upload of the same bytes and cosign's signature; verifying; and keeping fleets of
 // releases in a cluster, beside a bare loop that sends the same objects. It asserts nothing.
 //
-//	bench [-only publish,verify,fleet] [-runs 5] [-manifests 1000] [-apps 100,500] [-full] [-json FILE] [-o json]
+//	bench [-only publish,verify,fleet] [-runs 5] [-manifests 1000] [-apps 100,500] [-full] [-large 5000] [-json FILE] [-o json]
 package main
 
 import (
@@ -30,6 +30,7 @@ type options struct {
 	manifests int
 	apps      string
 	full      bool
+	large     int
 	file      string
 	output    string
 }
@@ -59,11 +60,12 @@ func command(ctx context.Context) error {
 	flag.IntVar(&o.manifests, "manifests", 1000, "how many manifests of 2 KB the commit has")
 	flag.StringVar(&o.apps, "apps", "100,500", "sizes of the fleets")
 	flag.BoolVar(&o.full, "full", false, "also a fleet of 1,000")
+	flag.IntVar(&o.large, "large", 5000, "how many objects one single release has; 0: none is measured")
 	flag.StringVar(&o.file, "json", "", "write the figures to this file as well")
 	flag.StringVar(&o.output, "o", "", "output format: json")
 	flag.Parse()
 	if flag.NArg() > 0 || o.runs < 1 || o.manifests < 1 || o.output != "" && o.output != "json" {
-		return errors.New("usage: bench [-only WHAT,...] [-runs N] [-manifests N] [-apps N,...] [-full] [-json FILE] [-o json]")
+		return errors.New("usage: bench [-only WHAT,...] [-runs N] [-manifests N] [-apps N,...] [-full] [-large N] [-json FILE] [-o json]")
 	}
 	r, err := measureAll(ctx, o)
 	if err != nil {
@@ -145,7 +147,7 @@ func (w *workshop) measureFleets(ctx context.Context, o options) (*fleet.Report,
 		return nil, err
 	}
 	return fleet.Measure(ctx, fleet.Options{
-		Sealift: w.sealift, Bin: w.bin, Dir: dir, Apps: apps, Large: 5000, Hopeful: hopeful, Hopeless: max(1, hopeful/20),
+		Sealift: w.sealift, Bin: w.bin, Dir: dir, Apps: apps, Large: o.large, Hopeful: hopeful, Hopeless: max(1, hopeful/20),
 		Idle: time.Minute, Drifts: 100, Out: os.Stderr,
 	})
 }

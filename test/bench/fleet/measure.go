@@ -11,14 +11,14 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// Options of Measure; all are needed.
+// Options of Measure; all but Large are needed.
 type Options struct {
 	Sealift string // the binary
 	Bin     string // the parts
 	Dir     string // an empty folder
 	// Apps are the sizes of fleets, in releases of four objects each.
 	Apps []int
-	// Large is how many objects one single release has.
+	// Large is how many objects one single release has; 0: none.
 	Large int
 	// Hopeless of Apps[Hopeful] are measured beside a fleet without such.
 	Hopeless, Hopeful int
@@ -32,8 +32,8 @@ type Options struct {
 // Report is what Measure found.
 type Report struct {
 	Fleets []Fleet `json:"fleets"`
-	// Large is one release of many objects.
-	Large Fleet `json:"large"`
+	// Large is one release of many objects; nil when none was measured.
+	Large *Fleet `json:"large,omitempty"`
 	// Hopeless is a fleet of which some never become healthy.
 	Hopeless Hopeless `json:"hopeless"`
 }
@@ -79,14 +79,16 @@ func Measure(ctx context.Context, o Options) (*Report, error) {
 		}
 		r.Fleets = append(r.Fleets, f)
 	}
+	var err error
+	if r.Hopeless, err = o.hopeless(ctx, r.Fleets); err != nil || o.Large == 0 {
+		return r, err
+	}
 	apps, err := large(o.Large)
 	if err != nil {
 		return nil, err
 	}
-	if r.Large, err = o.live(ctx, fmt.Sprintf("one release of %d objects", o.Large), apps); err != nil {
-		return nil, err
-	}
-	r.Hopeless, err = o.hopeless(ctx, r.Fleets)
+	f, err := o.live(ctx, fmt.Sprintf("one release of %d objects", o.Large), apps)
+	r.Large = &f
 	return r, err
 }
 

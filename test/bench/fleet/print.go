@@ -11,7 +11,11 @@ import (
 
 // Print writes tables for people.
 func (r *Report) Print(out io.Writer) error {
-	for _, f := range append(slices.Clone(r.Fleets), r.Large) {
+	fleets := slices.Clone(r.Fleets)
+	if r.Large != nil {
+		fleets = append(fleets, *r.Large)
+	}
+	for _, f := range fleets {
 		what := fmt.Sprintf("%d releases of %d objects", f.Apps, f.Objects/f.Apps)
 		if f.Apps == 1 {
 			what = fmt.Sprintf("one release of %d objects", f.Objects)
