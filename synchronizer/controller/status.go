@@ -47,6 +47,7 @@ func begun(d *v1alpha1.Delivery, i synchronizer.Intent) v1alpha1.DeliveryStatus 
 		}
 		release.Irreversible = i.Irreversible
 		status.Attempted = &release
+		status.LastHandledReconcileAt = requested(d) // Ready is Unknown until the end: no write between for the answer alone
 	}
 	progressing(&status, d.Generation, deliveringMessage(i.Release))
 	return status

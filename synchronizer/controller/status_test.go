@@ -29,14 +29,14 @@ func release(name string) synchronizer.Release {
 
 // TestAfter follows one Delivery through its life.
 func TestAfter(t *testing.T) {
-	d := &v1alpha1.Delivery{ObjectMeta: metav1.ObjectMeta{Generation: 3}}
+	d := &v1alpha1.Delivery{ObjectMeta: metav1.ObjectMeta{Generation: 3, Annotations: map[string]string{v1alpha1.RequestedAtAnnotation: "now"}}}
 	asked := synchronizer.Delivery{Requested: "now"}
 	one, two := release("one"), release("two")
 	healthy := engine.Health{Total: 4, Ready: 4}
 
 	d.Status = begun(d, synchronizer.Intent{Release: one})
 	expect(t, d, metav1.ConditionUnknown, "Progressing")
-	waiting := after(d, synchronizer.Delivery{}, synchronizer.Outcome{Wanted: &one, Running: &one, Health: engine.Health{Total: 4, Ready: 1}}, nil)
+	waiting := after(d, asked, synchronizer.Outcome{Wanted: &one, Running: &one, Health: engine.Health{Total: 4, Ready: 1}}, nil)
 	if !equal(d.Status, waiting) {
 		t.Errorf("waiting costs a status write:\n%+v\n%+v", d.Status, waiting)
 	}
