@@ -23,6 +23,6 @@ func awaitingOf(c *engine.Confirm) *v1alpha1.Awaiting {
 }
 
 func awaitingMessage(c *engine.Confirm, delivered string) string {
-	return fmt.Sprintf("%s; hint: look at status.awaiting, then set the annotation %s to its digest, or publish a release that has them; %s",
+	return fmt.Sprintf("%s; hint: sealift confirm shows and confirms the list (or set the annotation %s to status.awaiting.digest), or publish a release that has them; %s",
 		c.Reason, v1alpha1.ConfirmAnnotation, delivered)
 }

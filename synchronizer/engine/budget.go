@@ -60,7 +60,8 @@ func (p *Plan) budget(t Target, records map[ObjectRef]record, before confirmatio
 func surprising(t Target, steps []*Step, records map[ObjectRef]record) (list []*Step, of int, reason string) {
 	var doomed, marked []*Step
 	for _, s := range steps {
-		if s.Action != Prune || s.deleting {
+		hook := s.Hook != "" || records[s.Ref].hook != nil // what ran is over
+		if s.Action != Prune || s.deleting || hook {
 			continue
 		}
 		doomed = append(doomed, s)

@@ -8,6 +8,23 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
+// TestBudgetLeavesHooks: that hooks are deleted surprises nobody.
+func TestBudgetLeavesHooks(t *testing.T) {
+	records, steps := budgeted(12, 12, 0)
+	for _, s := range steps[:6] {
+		s.Hook = PreSync
+	}
+	for _, s := range steps[6:11] {
+		r := records[s.Ref]
+		r.hook = &hookRun{phase: PostSync}
+		records[s.Ref] = r
+	}
+	p := &Plan{Steps: steps}
+	if p.budget(Target{Owner: "a.b"}, records, confirmation{}); p.Confirm != nil {
+		t.Errorf("to be confirmed: %+v", p.Confirm)
+	}
+}
+
 func TestBudget(t *testing.T) {
 	number, share, none := intstr.FromInt32(3), intstr.FromString("25%"), intstr.FromInt32(0)
 	tests := []struct {
