@@ -4,11 +4,16 @@ import (
 	"context"
 	"crypto/sha256"
 	"slices"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"sealift.dev/artifact"
 )
+
+// tailorTimeout bounds what a pass makes of a release. That is work, which others wait
+// for; nothing in it waits for anybody outside.
+const tailorTimeout = 30 * time.Second
 
 // tailored is what this cluster has of a release, made once.
 type tailored struct {
@@ -22,6 +27,8 @@ type tailored struct {
 // known what d wants.
 func (s *Synchronizer) tailor(ctx context.Context, d Delivery, l *loaded, memo *memo) ([]*unstructured.Unstructured, error) {
 	s.step(d, Tailor)
+	ctx, cancel := context.WithTimeout(ctx, tailorTimeout)
+	defer cancel()
 	if d.Untailored != nil {
 		return nil, d.Untailored
 	}

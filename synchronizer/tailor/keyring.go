@@ -2,6 +2,7 @@ package tailor
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,7 +15,10 @@ import (
 	agearmor "filippo.io/age/armor"
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	"github.com/getsops/sops/v3/shamir"
+
+	"sealift.dev/internal/objects"
 )
 
 const (
@@ -22,9 +26,13 @@ const (
 	// document is encrypted for.
 	maxKeys       = 64
 	maxRecipients = 64
-	// maxSealed bounds a sealed data key, and maxDataKey a data key or a share of it.
-	maxSealed  = 64 << 10
-	maxDataKey = 1 << 10
+	// maxSealed bounds a sealed data key, maxSealings those for whom it is sealed at
+	// once, and maxDataKey a data key or a share of it.
+	maxSealed   = 8 << 10
+	maxSealings = 4
+	maxDataKey  = 1 << 10
+	// maxBits bounds an OpenPGP key: the time that one takes grows with the cube.
+	maxBits = 8192
 )
 
 // recipients are whom a data key is sealed for. Those of cloud services are listed to
@@ -64,7 +72,10 @@ func newKeyring(secrets map[string][]byte) (*keyring, error) {
 			}
 			k.age = append(k.age, found...)
 		case ".asc":
-			found, err := openpgp.ReadArmoredKeyRing(bytes.NewReader(secrets[entry]))
+			found, err := readPGP(secrets[entry])
+			if errors.Is(err, objects.ErrLimit) {
+				return nil, fmt.Errorf("the entry %s of the decryption Secret holds %w", entry, err)
+			}
 			if err != nil {
 				return nil, fmt.Errorf("the entry %s of the decryption Secret holds no armored OpenPGP private key", entry)
 			}
@@ -83,25 +94,90 @@ func newKeyring(secrets map[string][]byte) (*keyring, error) {
 	return k, nil
 }
 
+// readPGP looks at the sizes of keys before they are used: reading a key ring checks
+// its signatures.
+func readPGP(armored []byte) (openpgp.EntityList, error) {
+	block, err := armor.Decode(bytes.NewReader(armored))
+	if err != nil {
+		return nil, err
+	}
+	all, err := packets(block.Body)
+	if err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(all, isTooLarge) {
+		return nil, fmt.Errorf("a key of more than %d bits: %w", maxBits, objects.ErrLimit)
+	}
+	return openpgp.ReadArmoredKeyRing(bytes.NewReader(armored))
+}
+
+func isTooLarge(p packet.Packet) bool {
+	var public *packet.PublicKey
+	switch key := p.(type) {
+	case *packet.PublicKey:
+		public = key
+	case *packet.PrivateKey:
+		public = &key.PublicKey
+	default:
+		return false
+	}
+	switch public.PubKeyAlgo {
+	case packet.PubKeyAlgoRSA, packet.PubKeyAlgoRSAEncryptOnly, packet.PubKeyAlgoRSASignOnly, packet.PubKeyAlgoDSA, packet.PubKeyAlgoElGamal:
+		bits, err := public.BitLength()
+		return err != nil || bits > maxBits
+	}
+	return false // a curve, whose size is fixed
+}
+
+// packets are those up to the first that is encrypted data.
+func packets(r io.Reader) ([]packet.Packet, error) {
+	reader := packet.NewReader(r)
+	var all []packet.Packet
+	for {
+		p, err := reader.Next()
+		if errors.Is(err, io.EOF) {
+			return all, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if all = append(all, p); isData(p) {
+			return all, nil
+		}
+	}
+}
+
+func isData(p packet.Packet) bool {
+	switch p.(type) {
+	case *packet.SymmetricallyEncrypted, *packet.AEADEncrypted, *packet.Compressed, *packet.LiteralData:
+		return true
+	}
+	return false
+}
+
 func isLocked(e *openpgp.Entity) bool {
 	locked := func(s openpgp.Subkey) bool { return s.PrivateKey != nil && s.PrivateKey.Encrypted }
 	return e.PrivateKey != nil && e.PrivateKey.Encrypted || slices.ContainsFunc(e.Subkeys, locked)
 }
 
 // dataKey opens the key that a document's values are encrypted with.
-func (k *keyring) dataKey(e envelope) ([]byte, error) {
+func (k *keyring) dataKey(ctx context.Context, e envelope) ([]byte, error) {
 	groups := e.KeyGroups
 	if len(groups) == 0 {
 		groups = []recipients{e.recipients}
 	}
 	var parts [][]byte
+	recipients := 0
 	for _, group := range groups {
-		if len(group.Age)+len(group.PGP) > maxRecipients {
+		if recipients += max(1, len(group.Age)+len(group.PGP)); recipients > maxRecipients {
 			return nil, fmt.Errorf("it is encrypted for more than %d recipients", maxRecipients)
 		}
-		if part := k.open(group); part != nil {
+		if part := k.open(ctx, group); part != nil {
 			parts = append(parts, part)
 		}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
 	if len(groups) == 1 && len(parts) == 1 {
 		return parts[0], nil
@@ -122,14 +198,14 @@ func (k *keyring) dataKey(e envelope) ([]byte, error) {
 
 // open is the data key, or the share of it, that a group of recipients has; nil where
 // no key is one of theirs.
-func (k *keyring) open(group recipients) []byte {
+func (k *keyring) open(ctx context.Context, group recipients) []byte {
 	for _, r := range group.Age {
-		if opened := k.once(r.Sealed, k.openAge); opened != nil {
+		if opened := k.once(ctx, r.Sealed, k.openAge); opened != nil {
 			return opened
 		}
 	}
 	for _, r := range group.PGP {
-		if opened := k.once(r.Sealed, k.openPGP); opened != nil {
+		if opened := k.once(ctx, r.Sealed, k.openPGP); opened != nil {
 			return opened
 		}
 	}
@@ -137,8 +213,8 @@ func (k *keyring) open(group recipients) []byte {
 }
 
 // once opens a sealed key that is there in many documents once.
-func (k *keyring) once(sealed string, open func(string) io.Reader) []byte {
-	if opened, known := k.opened[sealed]; known {
+func (k *keyring) once(ctx context.Context, sealed string, open func(string) io.Reader) []byte {
+	if opened, known := k.opened[sealed]; known || ctx.Err() != nil {
 		return opened
 	}
 	var opened []byte
@@ -170,7 +246,14 @@ func (k *keyring) openPGP(sealed string) io.Reader {
 	if err != nil || len(k.pgp) == 0 {
 		return nil
 	}
-	message, err := openpgp.ReadMessage(block.Body, k.pgp, nil, nil)
+	body, err := io.ReadAll(block.Body)
+	if err != nil {
+		return nil
+	}
+	if all, err := packets(bytes.NewReader(body)); err != nil || len(all) > 1+maxSealings {
+		return nil
+	}
+	message, err := openpgp.ReadMessage(bytes.NewReader(body), k.pgp, nil, nil)
 	if err != nil {
 		return nil
 	}

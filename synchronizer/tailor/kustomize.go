@@ -26,6 +26,9 @@ const (
 	maxKustomized = 500
 	// maxPatchings bounds objects times patches, for the same reason.
 	maxPatchings = 5000
+	// maxWeight bounds the values in patches times the objects that they are for: each
+	// takes a tenth of a millisecond.
+	maxWeight = 50_000
 	// maxCopies bounds the copy operations of all patches: each may double an object.
 	maxCopies = 4
 )
@@ -35,7 +38,7 @@ func (t *Tailor) kustomize(ctx context.Context, objs []*unstructured.Unstructure
 	if n := len(objs); n > maxKustomized || n*len(o.Patches) > maxPatchings {
 		return nil, fmt.Errorf("%d objects and %d patches: %w: at most %d objects, and %d objects times patches", n, len(o.Patches), objects.ErrLimit, maxKustomized, maxPatchings)
 	}
-	if err := checkPatches(o.Patches); err != nil {
+	if err := checkPatches(o.Patches, objs); err != nil {
 		return nil, err
 	}
 	stream, err := objects.Encode(objs)
@@ -81,7 +84,8 @@ func (t *Tailor) build(ctx context.Context, stream []byte, o Options) ([]byte, e
 func run(files filesys.FileSystem) (built resmap.ResMap, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("kustomize fails on it: %v", p)
+			// What it says may hold what was decrypted.
+			err = errors.New("kustomize gives up on what the patches make of the objects; hint: look for one that replaces metadata")
 		}
 	}()
 	options := krusty.MakeDefaultOptions()
@@ -101,14 +105,21 @@ func selector(t *Target) *types.Selector {
 }
 
 // checkPatches reads patches within the limits of objects, before kustomize does.
-func checkPatches(patches []Patch) error {
-	copies := 0
+func checkPatches(patches []Patch, objs []*unstructured.Unstructured) error {
+	copies, weight := 0, 0
 	for i, p := range patches {
 		documents, err := objects.Documents(objects.File{Path: fmt.Sprintf("patches[%d]", i), Data: []byte(p.Patch)}, objects.DefaultLimits())
 		if err != nil {
 			return err
 		}
 		for _, d := range documents {
+			var whole any
+			if err := json.Unmarshal(d.JSON, &whole); err != nil {
+				return fmt.Errorf("patches[%d]: %w", i, err)
+			}
+			if weight += values(whole) * chosen(p.Target, objs); weight > maxWeight {
+				return fmt.Errorf("patches[%d]: %w: values in patches times the objects that they are for are at most %d; hint: name the object in its target", i, objects.ErrLimit, maxWeight)
+			}
 			var operations []struct {
 				Op string `json:"op"`
 			}
@@ -129,4 +140,41 @@ func checkPatches(patches []Patch) error {
 		return fmt.Errorf("the patches copy more than %d times: %w", maxCopies, objects.ErrLimit)
 	}
 	return nil
+}
+
+// values counts the values in v that are no lists and no objects.
+func values(v any) int {
+	n := 0
+	switch v := v.(type) {
+	case map[string]any:
+		for _, child := range v {
+			n += values(child)
+		}
+	case []any:
+		for _, child := range v {
+			n += values(child)
+		}
+	default:
+		n = 1
+	}
+	return n
+}
+
+// chosen is how many of objs a target selects at most; none selects one, by its name.
+func chosen(t *Target, objs []*unstructured.Unstructured) int {
+	if t == nil {
+		return 1
+	}
+	selects, err := types.NewSelectorRegex(selector(t))
+	if err != nil {
+		return len(objs) // kustomize says what is wrong with it
+	}
+	n := 0
+	for _, u := range objs {
+		gvk := u.GroupVersionKind()
+		if selects.MatchGvk(resid.NewGvk(gvk.Group, gvk.Version, gvk.Kind)) && selects.MatchName(u.GetName()) {
+			n++
+		}
+	}
+	return n
 }

@@ -13,6 +13,7 @@ import (
 	"hash"
 	"io"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,6 +31,15 @@ import (
 // maxEncrypted bounds the encrypted objects of a release: a key of OpenPGP takes
 // milliseconds for each.
 const maxEncrypted = 1000
+
+// The rule that says what is encrypted is the release's own: maxRule bounds its
+// expression, maxRuleSteps what that compiles to, and maxRuleKey the keys that it is
+// held against. Together they keep one match to milliseconds.
+const (
+	maxRule      = 1024
+	maxRuleSteps = 1000
+	maxRuleKey   = 1024
+)
 
 var (
 	errMAC       = errors.New("the message authentication code of SOPS does not match: what is encrypted was changed")
@@ -61,7 +71,7 @@ func decrypt(ctx context.Context, objs []*unstructured.Unstructured, secrets map
 			return nil, err
 		}
 		d := &document{u: objs[i].DeepCopy()}
-		if err := d.open(keys); err != nil {
+		if err := d.open(ctx, keys); err != nil {
 			return nil, fmt.Errorf("%s: %w", name(objs[i]), err)
 		}
 		made[i] = d.u
@@ -117,7 +127,7 @@ type document struct {
 }
 
 // open decrypts the document's values.
-func (d *document) open(keys *keyring) error {
+func (d *document) open(ctx context.Context, keys *keyring) error {
 	encoded, err := json.Marshal(d.u.Object["sops"])
 	if err == nil {
 		err = json.Unmarshal(encoded, &d.envelope)
@@ -128,7 +138,7 @@ func (d *document) open(keys *keyring) error {
 	if d.rule, err = d.envelope.rule(); err != nil {
 		return err
 	}
-	if d.key, err = keys.dataKey(d.envelope); err != nil {
+	if d.key, err = keys.dataKey(ctx, d.envelope); err != nil {
 		return err
 	}
 	delete(d.u.Object, "sops")
@@ -136,7 +146,7 @@ func (d *document) open(keys *keyring) error {
 	for _, pointer := range d.envelope.Sealift.Order {
 		d.declared[pointer] = true
 	}
-	made, err := d.walk(nil, "", d.u.Object)
+	made, err := d.walk(ctx, nil, "", d.u.Object)
 	if err != nil {
 		return err
 	}
@@ -159,9 +169,9 @@ func (e envelope) rule() (func(path []string) bool, error) {
 		return nil, errors.New("more than one rule says what is encrypted in it")
 	}
 	if expression := e.EncryptedRegex + e.UnencryptedRegex; expression != "" {
-		compiled, err := regexp.Compile(expression)
-		if err != nil || len(expression) > 1024 {
-			return nil, errors.New("the expression that says what is encrypted in it cannot be used")
+		compiled, err := compileRule(expression)
+		if err != nil {
+			return nil, fmt.Errorf("the expression that says what is encrypted in it cannot be used: %w", err)
 		}
 		return func(path []string) bool {
 			return slices.ContainsFunc(path, compiled.MatchString) == (e.EncryptedRegex != "")
@@ -175,12 +185,32 @@ func (e envelope) rule() (func(path []string) bool, error) {
 	return func(path []string) bool { return slices.ContainsFunc(path, ends) == (e.EncryptedSuffix != "") }, nil
 }
 
+func compileRule(expression string) (*regexp.Regexp, error) {
+	if len(expression) > maxRule {
+		return nil, objects.ErrLimit
+	}
+	parsed, err := syntax.Parse(expression, syntax.Perl)
+	if err != nil {
+		return nil, errors.New("it is no regular expression")
+	}
+	if program, err := syntax.Compile(parsed.Simplify()); err != nil || len(program.Inst) > maxRuleSteps {
+		return nil, objects.ErrLimit
+	}
+	return regexp.Compile(expression)
+}
+
 // walk decrypts v in place; path are the keys that lead to it, without places in lists.
-func (d *document) walk(path []string, pointer string, v any) (any, error) {
+func (d *document) walk(ctx context.Context, path []string, pointer string, v any) (any, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	switch v := v.(type) {
 	case map[string]any:
 		for key, child := range v {
-			made, err := d.walk(append(slices.Clone(path), key), pointer+"/"+objects.EscapePointer(key), child)
+			if len(key) > maxRuleKey {
+				return nil, fmt.Errorf("it has a key of more than %d bytes: %w", maxRuleKey, objects.ErrLimit)
+			}
+			made, err := d.walk(ctx, append(slices.Clone(path), key), pointer+"/"+objects.EscapePointer(key), child)
 			if err != nil {
 				return nil, err
 			}
@@ -190,7 +220,7 @@ func (d *document) walk(path []string, pointer string, v any) (any, error) {
 	case []any:
 		kept := v[:0]
 		for i, child := range v {
-			made, err := d.walk(path, pointer+"/"+strconv.Itoa(i), child)
+			made, err := d.walk(ctx, path, pointer+"/"+strconv.Itoa(i), child)
 			if err != nil {
 				return nil, err
 			}

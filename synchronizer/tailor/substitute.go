@@ -16,9 +16,11 @@ import (
 
 const (
 	// maxObject bounds the text of one object with its variables replaced, and
-	// maxText that of all; what a release may hold is no more.
+	// maxText that of all; what a release may hold is no more. maxWork bounds what
+	// functions look at on the way.
 	maxObject = 4 << 20
 	maxText   = 16 << 20
+	maxWork   = 64 << 20
 	// maxNamed is how many variables without a value one error names.
 	maxNamed = 20
 )
@@ -29,7 +31,7 @@ const hintUnknown = "hint: give them values in spec.substitute or substituteFrom
 // structure: a value is text, whatever it holds.
 func substitute(ctx context.Context, objs []*unstructured.Unstructured, variables map[string]string) ([]*unstructured.Unstructured, error) {
 	shapes := newShapes(objs)
-	left := maxText
+	left, work := maxText, maxWork
 	var unknown []string
 	made := slices.Clone(objs)
 	for i, u := range objs {
@@ -39,7 +41,7 @@ func substitute(ctx context.Context, objs []*unstructured.Unstructured, variable
 		if !mentions(u.Object) || disabled(u, "substitute") {
 			continue
 		}
-		s := &substitution{shape: shapes.of(u), variables: variables, left: min(maxObject, left)}
+		s := &substitution{shape: shapes.of(u), variables: variables, left: min(maxObject, left), work: &work}
 		before := s.left
 		value, err := s.value(nil, u.Object)
 		if err != nil {
@@ -90,6 +92,7 @@ type substitution struct {
 	shape     shape
 	variables map[string]string
 	left      int
+	work      *int
 	unknown   []string
 }
 
@@ -149,7 +152,7 @@ func (s *substitution) scalar(path []string, text string) (any, error) {
 }
 
 func (s *substitution) expand(path []string, text string) (expansion, error) {
-	e := &expander{variables: s.variables, unknown: map[string]bool{}, left: s.left}
+	e := &expander{variables: s.variables, unknown: map[string]bool{}, left: s.left, work: s.work}
 	expanded, err := e.expand(text)
 	if errors.Is(err, errExpression) {
 		return expansion{}, fmt.Errorf("%s: %w; hint: write $${ for a text that stays as it is, or annotate the object with sealift.dev/substitute: disabled", dotted(path), err)

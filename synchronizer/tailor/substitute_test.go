@@ -51,7 +51,7 @@ func TestExpand(t *testing.T) {
 		"${a}${none^^}${other:0}":   "UNKNOWN none other",
 		strings.Repeat("${a:-", 20): "ERROR",
 	} {
-		e := &expander{variables: variables, unknown: map[string]bool{}, left: 1000}
+		e := &expander{variables: variables, unknown: map[string]bool{}, left: 1000, work: new(maxWork)}
 		got, err := e.expand(text)
 		if err != nil {
 			got.text = "ERROR"

@@ -14,6 +14,7 @@ const maxNested = 8
 
 var (
 	errExpression = errors.New("not an expression that is understood")
+	errTooMuch    = fmt.Errorf("functions look at more than %d bytes of variables", maxWork)
 	errTooLong    = fmt.Errorf("substitution makes more than %d bytes of one object", maxObject)
 )
 
@@ -31,7 +32,8 @@ type expansion struct {
 type expander struct {
 	variables map[string]string
 	unknown   map[string]bool
-	left      int // bytes that may still be made
+	left      int  // bytes that may still be made
+	work      *int // bytes that functions may still look at
 }
 
 // expand replaces the references in text: ${name}, ${name:-default} and the few
@@ -191,6 +193,9 @@ func (p *reference) operands(operator string, depth int) ([]string, error) {
 
 // apply is what a function makes of a value. Patterns are plain text.
 func (p *reference) apply(operator, value string, operands []string) (string, error) {
+	if *p.work -= len(value); *p.work < 0 {
+		return "", errTooMuch
+	}
 	switch operator {
 	case "":
 		return value, nil

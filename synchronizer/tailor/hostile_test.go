@@ -1,0 +1,118 @@
+package tailor
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/ProtonMail/go-crypto/openpgp"
+	"github.com/ProtonMail/go-crypto/openpgp/armor"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"sealift.dev/internal/objects"
+)
+
+// TestRuleIsBounded: what a release says about its encryption takes milliseconds,
+// whatever it says.
+func TestRuleIsBounded(t *testing.T) {
+	for name, expression := range map[string]string{
+		"long":  strings.Repeat("x", maxRule+1),
+		"large": strings.Repeat("(x?){200}", 100) + "y",
+	} {
+		if _, err := (envelope{EncryptedRegex: expression}).rule(); !errors.Is(err, objects.ErrLimit) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	d := &document{rule: func([]string) bool { return false }, leaves: map[string][]byte{}}
+	if _, err := d.walk(t.Context(), nil, "", map[string]any{strings.Repeat("x", maxRuleKey+1): "v"}); !errors.Is(err, objects.ErrLimit) {
+		t.Errorf("a long key: %v", err)
+	}
+}
+
+// keyOf is an armored DSA key of any size, which no one can use.
+func keyOf(t *testing.T, bits uint16) []byte {
+	t.Helper()
+	body := []byte{4, 0, 0, 0, 1, 17}
+	for range 4 {
+		number := bytes.Repeat([]byte{0xff}, int(bits)/8)
+		body = append(binary.BigEndian.AppendUint16(body, bits), number...)
+	}
+	var armored bytes.Buffer
+	w, err := armor.Encode(&armored, openpgp.PrivateKeyType, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	packet := append(binary.BigEndian.AppendUint32([]byte{0xc6, 0xff}, uint32(len(body))), body...)
+	if _, err := w.Write(packet); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return armored.Bytes()
+}
+
+// TestKeysAreBounded: no key takes minutes, and neither do keys for thousands.
+func TestKeysAreBounded(t *testing.T) {
+	_, err := newKeyring(map[string][]byte{"a.asc": keyOf(t, 65528)})
+	if !errors.Is(err, objects.ErrLimit) || !strings.Contains(err.Error(), "a.asc") {
+		t.Errorf("a huge key: %v", err)
+	}
+	keys, err := newKeyring(map[string][]byte{"a.agekey": read(t, "ops.agekey")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := keys.dataKey(t.Context(), envelope{KeyGroups: make([]recipients, maxRecipients+1)}); err == nil || !strings.Contains(err.Error(), "more than 64 recipients") {
+		t.Errorf("many groups: %v", err)
+	}
+}
+
+// TestWorkIsBounded: functions that look at much and leave nothing of it are no way
+// around what a substitution may make.
+func TestWorkIsBounded(t *testing.T) {
+	config := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "ConfigMap",
+		"metadata": map[string]any{"name": "a"}, "data": map[string]any{"x": strings.Repeat("${v:0:0}", 2000)}}}
+	_, err := new(Tailor).Apply(t.Context(), []*unstructured.Unstructured{config},
+		Options{Substitute: true, Variables: map[string]string{"v": strings.Repeat("x", 1<<20)}})
+	if !errors.Is(err, errTooMuch) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestPatchesAreWeighed: kustomize works on one Delivery at a time, so that none may
+// keep it for minutes.
+func TestPatchesAreWeighed(t *testing.T) {
+	var objs []*unstructured.Unstructured
+	for i := range 100 {
+		objs = append(objs, &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": fmt.Sprint("a", i)}}})
+	}
+	var patch strings.Builder
+	patch.WriteString("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata:\n")
+	for i := range 600 {
+		fmt.Fprintf(&patch, "  k%d: v\n", i)
+	}
+	apply := func(target Target) error {
+		_, err := new(Tailor).Apply(t.Context(), objs, Options{Patches: []Patch{{Patch: patch.String(), Target: &target}}})
+		return err
+	}
+	if err := apply(Target{Kind: "ConfigMap"}); !errors.Is(err, objects.ErrLimit) || !strings.Contains(err.Error(), "patches[0]") {
+		t.Errorf("for all: %v", err)
+	}
+	if err := apply(Target{Kind: "ConfigMap", Name: "a7"}); err != nil {
+		t.Errorf("for one: %v", err)
+	}
+}
+
+// TestPatchErrorsKeepSecrets: what kustomize says of an object may be its content.
+func TestPatchErrorsKeepSecrets(t *testing.T) {
+	_, err := new(Tailor).Apply(t.Context(), published(t, string(read(t, "age.enc.yaml"))), Options{
+		Decryption: keysOf(t, "ops.agekey"), TargetNamespace: "other",
+		Patches: []Patch{{Patch: `[{"op": "copy", "from": "/stringData/password", "path": "/metadata"}]`, Target: &Target{Kind: "Secret"}}},
+	})
+	if err == nil || strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("got %v", err)
+	}
+}
