@@ -21,7 +21,7 @@ test: lint fresh parts ## everything that CI checks
 	@command -v "$$(go env CC)" >/dev/null || { \
 		echo "the race detector needs the C compiler $$(go env CC); hint: install gcc, or run CGO_ENABLED=0 go test ./..." >&2; exit 1; }
 	CGO_ENABLED=1 go test -race -timeout 30m $$(go list ./... | grep -v /test$$)
-	CGO_ENABLED=1 go test -race -timeout 30m -count=1 ./test # never cached: it runs a binary that go test does not see
+	CGO_ENABLED=1 go test -race -timeout 75m -count=1 ./test # never cached: it runs a binary that go test does not see
 
 .PHONY: fuzz
 fuzz: ## every fuzz target in turn, for FUZZTIME (5m) each; FUZZ=Policy only those with that in the name
