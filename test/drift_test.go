@@ -55,6 +55,12 @@ func TestIgnoredFieldsAreGivenUp(t *testing.T) {
 	if notes := w.events("DriftCorrected"); slices.ContainsFunc(notes, func(n string) bool { return strings.Contains(n, "replicas") || strings.Contains(n, `name="web"`) }) {
 		t.Errorf("fields that were given up were healed: %q", notes)
 	}
+	// A rule that goes leaves the field to the release again.
+	w.kubectl("patch", "delivery", w.name, "-n", w.name, "--type=json", `--patch=[{"op":"remove","path":"/spec/ignoreFields/1"}]`)
+	w.until("the image of the release", func() bool { return images() == "example.com/side:2 example.com/web:1" })
+	if got := w.replicas("web") + " " + w.replicas("other"); got != "5 3" {
+		t.Errorf("replicas, of which another rule speaks, are %s", got)
+	}
 	w.kubectl("delete", "deployment", "other", "-n", w.name)
 	w.until("the deleted one as the release has it", func() bool {
 		return w.exists("deployment", "other") && w.replicas("other") == "2"

@@ -211,14 +211,21 @@ func draft(t Target, items []item, records map[ObjectRef]record, now time.Time) 
 }
 
 func newStep(it item, t Target) (*Step, error) {
-	// The digest is of all fields: giving one up is no change of the release.
 	s := &Step{Ref: it.ref, Wave: it.course.wave, item: it, resource: it.resource, wanted: it.wanted, asks: it.asks}
 	s.stage, s.rank = place(it.ref.GroupKind(), it.resource.definition != "")
-	if s.wanted != (digest{}) {
-		return s, nil
+	// The digest is of all fields, as giving one up is no change of the release, and of
+	// the rules, so that a field is taken back when its rule goes.
+	if s.wanted == (digest{}) {
+		content, err := body(it.object, it.ref.Namespace, t.Owner)
+		if err != nil {
+			return nil, err
+		}
+		s.wanted = sha256.Sum256(content)
 	}
-	content, err := body(it.object, it.ref.Namespace, t.Owner)
-	s.wanted = sha256.Sum256(content)
+	pointers, err := pointersFor(t, it.ref)
+	if len(pointers) > 0 {
+		s.wanted = sha256.Sum256(fmt.Appendf(s.wanted[:], "%q", pointers))
+	}
 	return s, err
 }
 
