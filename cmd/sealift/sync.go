@@ -22,6 +22,7 @@ type syncOptions struct {
 	requireTrustPolicy bool
 	serviceAccount     string
 	probeAddress       string
+	metricsAddress     string
 	workers            int
 	logFormat          string
 	cache              string
@@ -70,6 +71,7 @@ needs the custom resource definitions that "sealift install" applies.`,
 				RequireTrustPolicy:    o.requireTrustPolicy,
 				DefaultServiceAccount: o.serviceAccount,
 				ProbeAddress:          o.probeAddress,
+				MetricsAddress:        o.metricsAddress,
 				Workers:               o.workers,
 				Verify:                verifying,
 				Registries:            registries,
@@ -83,6 +85,7 @@ needs the custom resource definitions that "sealift install" applies.`,
 	flags.BoolVar(&o.requireTrustPolicy, "require-trust-policy", false, "refuse Deliveries that no TrustPolicy matches")
 	flags.StringVar(&o.serviceAccount, "default-service-account", "default", "account of a Delivery's own namespace that writes for it where it names none")
 	flags.StringVar(&o.probeAddress, "probe-address", "", "address that serves /healthz and /readyz, such as :8081")
+	flags.StringVar(&o.metricsAddress, "metrics-address", "", "address that serves /metrics, such as :8080 (default none)")
 	flags.IntVar(&o.workers, "workers", 16, "how many Deliveries are worked on at a time")
 	flags.StringVar(&o.cache, "cache", "", "folder that keeps verified releases, for when registries are down (default none)")
 	flags.StringVar(&o.cacheSize, "cache-size", "1Gi", "bound of that folder, such as 512Mi")

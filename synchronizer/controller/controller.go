@@ -46,6 +46,8 @@ type Options struct {
 	Verify verify.Options
 	// ProbeAddress serves /healthz and /readyz; empty serves nothing.
 	ProbeAddress string
+	// MetricsAddress serves /metrics; empty serves nothing.
+	MetricsAddress string
 	// Workers is how many Deliveries are worked on at a time. Zero means 16.
 	Workers int
 	// Registries says how registries are reached; credentials and certificates come
@@ -63,7 +65,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := prepared(ctx, manager.GetAPIReader(), o.Namespace); err != nil {
 		return err
 	}
-	r := &reconciler{options: o, client: manager.GetClient(), reader: manager.GetAPIReader()}
+	r := &reconciler{options: o, client: manager.GetClient(), reader: manager.GetAPIReader(), metrics: newMetrics()}
 	r.events = manager.GetEventRecorder("sealift")
 	e, err := engine.New(o.Config, r.changed)
 	if err != nil {
@@ -76,6 +78,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	o.Registries.Changed = r.changed
 	o.Registries.Trace.Trouble = func(err error) { o.Log.Warn("the cache does not work", "error", err) }
+	o.Registries.Trace = r.metrics.trace(o.Registries.Trace)
 	r.synchronizer = synchronizer.New(e, verifier, o.Registries)
 	if r.sources, err = newSources(o.Config, r.queue.add); err != nil {
 		return fmt.Errorf("connecting to the cluster: %w", err)
@@ -91,6 +94,9 @@ func Run(ctx context.Context, o Options) error {
 	}
 	if err := manager.Add(leaderOnly(serve)); err != nil {
 		return fmt.Errorf("starting the watches: %w", err)
+	}
+	if err := r.serveMetrics(manager, o.MetricsAddress); err != nil {
+		return fmt.Errorf("serving metrics: %w", err)
 	}
 	if err := r.register(ctx, manager); err != nil {
 		return fmt.Errorf("registering the controller: %w", err)
@@ -168,6 +174,7 @@ type reconciler struct {
 	events       recorder
 	engine       *engine.Engine
 	synchronizer *synchronizer.Synchronizer
+	metrics      *metrics
 
 	queue    queue
 	owners   sync.Map // engine.Owner → types.NamespacedName

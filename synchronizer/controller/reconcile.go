@@ -49,6 +49,7 @@ func (r *reconciler) deliver(ctx context.Context, d *v1alpha1.Delivery) (ctrl.Re
 		memory, err = r.remember(ctx, d, asked)
 	}
 	if err != nil {
+		r.metrics.pass(client.ObjectKeyFromObject(d), synchronizer.Outcome{}, err, time.Since(begun))
 		if err := r.report(ctx, d, asked, synchronizer.Outcome{}, err, begun); err != nil {
 			return retryConflict(err)
 		}
@@ -61,6 +62,7 @@ func (r *reconciler) deliver(ctx context.Context, d *v1alpha1.Delivery) (ctrl.Re
 	if err == nil && errors.Is(asked.Blocked, errCycle) {
 		err = asked.Blocked // the next release would wait for ever
 	}
+	r.metrics.pass(client.ObjectKeyFromObject(d), outcome, err, time.Since(begun))
 	if accessHelps(d, err) {
 		r.accesses.Delete(client.ObjectKeyFromObject(d))
 	}
@@ -142,6 +144,7 @@ func (r *reconciler) forget(name types.NamespacedName) {
 	r.latest.Delete(name)
 	r.accesses.Delete(name)
 	r.told.Delete(name)
+	r.metrics.forget(name)
 	r.sources.use(name, nil)
 	r.owners.Delete(engine.OwnerOf(name.Namespace, name.Name))
 	r.synchronizer.Forget(name.Namespace, name.Name)
