@@ -109,8 +109,12 @@ func (q *question[T]) due(d Delivery) time.Time {
 	return due
 }
 
-// put asks, and says whom the answer concerns.
+// put asks, and says whom the answer concerns. It does not where nobody wants to know
+// any more: a Delivery that changes often shall not keep a slow registry from others.
 func (q *question[T]) put(ask func(context.Context) (T, error)) []engine.Owner {
+	if q.dead() {
+		return nil
+	}
 	asked := time.Now()
 	value, err := guarded(ask)
 	hold := holdOf(err)
@@ -130,6 +134,16 @@ func (q *question[T]) put(ask func(context.Context) (T, error)) []engine.Owner {
 		return nil
 	}
 	return slices.Collect(maps.Values(q.followers))
+}
+
+// dead says that nobody follows; who comes now asks anew.
+func (q *question[T]) dead() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.followers) == 0 {
+		q.busy = false
+	}
+	return !q.busy
 }
 
 // guarded asks within bounds: what a stranger wrote ends no process.

@@ -151,3 +151,29 @@ func TestTarpitDelaysNobody(t *testing.T) {
 		t.Errorf("%s is woken, not %s", owner, d.Owner())
 	}
 }
+
+// TestNobodyWaitsForDeadQuestions: what nobody wants to know any more is not asked,
+// however often a Delivery changes while its registry is slow.
+func TestNobodyWaitsForDeadQuestions(t *testing.T) {
+	registry, s := scripted(t), newUntrusting(t, Options{})
+	release := make(chan struct{})
+	registry.On("", "*", stage.Answer{Do: func(w http.ResponseWriter, r *http.Request) {
+		<-release
+		http.NotFound(w, r)
+	}})
+	const changes = 5 * maxPerHost
+	d := following(registry, 0)
+	for i := range changes {
+		d.Source.Tag = fmt.Sprint("tag-", i)
+		if _, err := s.Deliver(t.Context(), d, noMemory{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(release)
+	if _, err := concluded(t, s, d); err == nil {
+		t.Error("there is no such tag")
+	}
+	if n := len(registry.Asked()); n > maxPerHost+1 {
+		t.Errorf("%d requests for %d tags of which one is wanted", n, changes)
+	}
+}
