@@ -90,7 +90,7 @@ func TestLeaderIsKilled(t *testing.T) {
 func (w *world) leads(former string) (holder string) {
 	w.t.Helper()
 	w.until("another leader", func() bool {
-		holder = w.kubectl("get", "lease", "sealift-sync", "-n", "sealift-system", "--ignore-not-found", "-o", "jsonpath={.spec.holderIdentity}")
+		holder = w.holder()
 		return holder != "" && holder != former
 	})
 	return holder

@@ -4,6 +4,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -14,11 +15,11 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/source"
@@ -58,14 +59,18 @@ type Options struct {
 
 // Run serves Deliveries until ctx ends.
 func Run(ctx context.Context, o Options) error {
-	manager, err := newManager(o)
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	var pulse pulse
+	o.Config = pulse.listening(o.Config)
+	manager, err := newManager(o, &pulse, end)
 	if err != nil {
 		return fmt.Errorf("starting the controller: %w", err)
 	}
 	if err := prepared(ctx, manager.GetAPIReader(), o.Namespace); err != nil {
 		return err
 	}
-	r := &reconciler{options: o, client: manager.GetClient(), reader: manager.GetAPIReader(), metrics: newMetrics()}
+	r := &reconciler{options: o, client: manager.GetClient(), reader: manager.GetAPIReader(), metrics: newMetrics(), pulse: &pulse}
 	r.events = manager.GetEventRecorder("sealift")
 	e, err := engine.New(o.Config, r.changed)
 	if err != nil {
@@ -101,10 +106,16 @@ func Run(ctx context.Context, o Options) error {
 	if err := r.register(ctx, manager); err != nil {
 		return fmt.Errorf("registering the controller: %w", err)
 	}
-	return manager.Start(ctx)
+	if err := manager.Start(ctx); err != nil {
+		return err
+	}
+	if cause := context.Cause(ctx); errors.Is(cause, errLeaseTaken) {
+		return cause
+	}
+	return nil
 }
 
-func newManager(o Options) (manager.Manager, error) {
+func newManager(o Options, p *pulse, end context.CancelCauseFunc) (manager.Manager, error) {
 	library := logr.FromSlogHandler(quiet{o.Log.Handler()})
 	ctrl.SetLogger(library)
 	klog.SetLogger(library)
@@ -116,24 +127,29 @@ func newManager(o Options) (manager.Manager, error) {
 	}
 	config := rest.CopyConfig(o.Config)
 	config.QPS = -1 // the API server's priority and fairness is the limit
+	lock, err := newTenure(o.Config, o.Namespace, end)
+	if err != nil {
+		return nil, err
+	}
 	m, err := ctrl.NewManager(config, manager.Options{
-		Scheme:                        scheme,
-		Logger:                        library,
-		Metrics:                       server.Options{BindAddress: "0"},
-		HealthProbeBindAddress:        o.ProbeAddress,
-		LeaderElection:                o.LeaderElect,
-		LeaderElectionID:              "sealift-sync",
-		LeaderElectionNamespace:       o.Namespace,
-		LeaderElectionReleaseOnCancel: true,
-		Client:                        client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}}}},
+		Scheme:                              scheme,
+		Logger:                              library,
+		Metrics:                             server.Options{BindAddress: "0"},
+		HealthProbeBindAddress:              o.ProbeAddress,
+		LeaderElection:                      o.LeaderElect,
+		LeaderElectionID:                    leaseName,
+		LeaderElectionResourceLockInterface: lock,
+		LeaderElectionReleaseOnCancel:       true,
+		LeaseDuration:                       ptr.To(leaseTime),
+		RenewDeadline:                       ptr.To(leaseRenewal),
+		RetryPeriod:                         ptr.To(leaseRetry),
+		GracefulShutdownTimeout:             ptr.To(stopTime),
+		Client:                              client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}}}},
 	})
 	if err != nil || o.ProbeAddress == "" {
 		return m, err
 	}
-	if err := m.AddHealthzCheck("ping", healthz.Ping); err != nil {
-		return nil, err
-	}
-	return m, m.AddReadyzCheck("ping", healthz.Ping)
+	return m, p.probe(m, config)
 }
 
 // prepared says what is missing in the cluster before a time-out does.
@@ -175,6 +191,7 @@ type reconciler struct {
 	engine       *engine.Engine
 	synchronizer *synchronizer.Synchronizer
 	metrics      *metrics
+	pulse        *pulse
 
 	queue    queue
 	owners   sync.Map // engine.Owner → types.NamespacedName

@@ -20,6 +20,7 @@ import (
 
 // Reconcile makes one pass for one Delivery and writes its status when it changed.
 func (r *reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	defer r.pulse.pass(req.NamespacedName)()
 	d, err := r.get(ctx, req.NamespacedName)
 	if apierrors.IsNotFound(err) {
 		r.forget(req.NamespacedName)

@@ -1,5 +1,5 @@
-// Command killer is the synchronizer, which kills itself with SIGKILL at a moment that its
-// flags name: when a Delivery begins a step, or after the API server answered a write for it.
+// Command killer is the synchronizer, which ends itself with SIGKILL, or SIGTERM, at a moment that
+// its flags name: when a Delivery begins a step, or after the API server answered a write for it.
 package main
 
 import (
@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"os/signal"
 	"strings"
 	"sync"
 	"syscall"
@@ -29,6 +30,7 @@ func main() {
 	flags.StringVar(&d.namespace, "of", "", "namespace of the one Delivery that counts")
 	flags.BoolVar(&d.everybody, "everybody", false, "steps of all others count, too: one may do them for all")
 	flags.StringVar(&d.at, "at", "", "a step; or apply-answered, delete-answered, status-answered, delivery-answered")
+	flags.BoolVar(&d.gently, "gently", false, "end with SIGTERM, as a kubelet does")
 	flags.StringVar(&d.after, "after", "", "count once a status with this text was written")
 	flags.IntVar(&d.left, "nth", 1, "which time")
 	_ = flags.Parse(os.Args[1:]) // exits
@@ -45,7 +47,9 @@ func (d *doom) run(kubeconfig, namespace string, elect bool) error {
 		return err
 	}
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &watched{next, d} })
-	return controller.Run(context.Background(), controller.Options{
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	return controller.Run(ctx, controller.Options{
 		Config:      config,
 		Namespace:   namespace,
 		LeaderElect: elect,
@@ -58,6 +62,7 @@ func (d *doom) run(kubeconfig, namespace string, elect bool) error {
 type doom struct {
 	namespace, at, after string
 	everybody            bool // steps of every Delivery count
+	gently               bool // ends with SIGTERM
 
 	mu    sync.Mutex
 	armed bool
@@ -70,14 +75,16 @@ func (d *doom) step(delivery string, step synchronizer.Step) {
 	}
 }
 
-// came counts a moment, and does not return from the last one.
+// came counts a moment, and does not return from the last one where it kills.
 func (d *doom) came(moment string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.armed || moment != d.at {
 		return
 	}
-	if d.left--; d.left == 0 {
+	if d.left--; d.left == 0 && d.gently {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGTERM) // nothing can be done where it fails
+	} else if d.left == 0 {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL) // nothing can be done where it fails
 		select {}
 	}
