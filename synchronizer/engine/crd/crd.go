@@ -37,6 +37,8 @@ type version struct {
 	structure *structural.Structural
 	schema    validation.SchemaValidator
 	rules     *cel.Validator
+	// reports: the status is a subresource, and is dropped from what is created.
+	reports bool
 }
 
 // Parse reads the JSON of a CustomResourceDefinition (apiextensions.k8s.io/v1). The
@@ -55,6 +57,7 @@ func Parse(raw []byte) (*Definition, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading the schema of %s version %s: %w", read.Name, v.Name, err)
 		}
+		judge.reports = v.Subresources != nil && v.Subresources.Status != nil
 		d.versions[v.Name] = judge
 	}
 	return d, nil
@@ -90,6 +93,9 @@ func (d *Definition) Check(ctx context.Context, raw []byte) (known bool, err err
 	}
 	if unknown := v.unknown(o.Object); len(unknown) > 0 {
 		return true, apierrors.NewBadRequest("strict decoding error: " + strings.Join(unknown, ", "))
+	}
+	if v.reports {
+		delete(o.Object, "status")
 	}
 	if wrong := v.validate(ctx, o.Object); len(wrong) > 0 {
 		return true, apierrors.NewInvalid(gvk.GroupKind(), o.GetName(), wrong)

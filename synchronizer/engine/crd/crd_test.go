@@ -46,6 +46,18 @@ func TestCheck(t *testing.T) {
 	if known, err := d.Check(t.Context(), []byte(`{"apiVersion":"example.com/v2","kind":"Boat","metadata":{"name":"b"}}`)); known || err != nil {
 		t.Errorf("a version that is not served: %v, %v", known, err)
 	}
+	reporting := strings.NewReplacer(`"storage":true,`, `"storage":true,"subresources":{"status":{}},`,
+		`"properties":{"spec":`, `"properties":{"status":{"type":"object","required":["phase"]},"spec":`)
+	for text, fits := range map[string]bool{reporting.Replace(boats): true, strings.Replace(reporting.Replace(boats), `"subresources":{"status":{}},`, "", 1): false} {
+		d, err := Parse([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = d.Check(t.Context(), []byte(`{"apiVersion":"example.com/v1","kind":"Boat","metadata":{"name":"b"},"spec":{"length":1,"hull":"wood"},"status":{}}`))
+		if (err == nil) != fits {
+			t.Errorf("a status that does not fit: %v", err)
+		}
+	}
 	if _, err := Parse([]byte(strings.Replace(boats, `"crew":{"type":"integer"`, `"crew":{"type":"integer","$ref":"x"`, 1))); err == nil {
 		t.Error("a schema with a reference is taken")
 	}
