@@ -66,7 +66,7 @@ func (e *Engine) outsider(ctx context.Context, p *Plan, ref ObjectRef) (verdict,
 	if err != nil {
 		return verdict{}, err
 	}
-	return p.target.judge(ctx, live)
+	return p.target.judge(ctx, live), nil
 }
 
 // reader is the client that reads as user.

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 
-	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -13,11 +12,7 @@ import (
 func Diagnose(ctx context.Context, live *unstructured.Unstructured, judge Judge) ObjectHealth {
 	gk := live.GroupVersionKind().GroupKind()
 	h := ObjectHealth{Ref: ObjectRef{Group: gk.Group, Kind: gk.Kind, Namespace: live.GetNamespace(), Name: live.GetName()}}
-	v, err := Target{Judge: judge}.judge(ctx, live)
-	if err != nil {
-		h.Status, h.Message = string(status.UnknownStatus), err.Error()
-		return h
-	}
+	v := Target{Judge: judge}.judge(ctx, live)
 	h.Status, h.Message = v.status, v.message
 	return h
 }

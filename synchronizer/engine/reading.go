@@ -25,7 +25,7 @@ import (
 // request of its own.
 type reading struct {
 	metav1.PartialObjectMetadata
-	// verdict is nil where the status was not shown, or cannot be made out.
+	// verdict is nil where the status was not shown.
 	verdict *verdict
 	// live is the object without its metadata, until it is judged.
 	live map[string]any
@@ -86,9 +86,8 @@ func (r *reading) judge(gvk schema.GroupVersionKind) {
 	live.SetAnnotations(r.Annotations)
 	live.SetCreationTimestamp(r.CreationTimestamp)
 	live.SetDeletionTimestamp(r.DeletionTimestamp)
-	if v, err := kstatusOf(live); err == nil {
-		r.verdict = &v
-	}
+	v := kstatusOf(live)
+	r.verdict = &v
 }
 
 // reader lists and watches objects in full, and makes readings of them.

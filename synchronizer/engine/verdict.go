@@ -27,31 +27,33 @@ func (t Target) judgeOf(gk schema.GroupKind) Judge {
 
 // judge applies the target's own rules, or else kstatus; a Job is ready only when
 // complete, and what is paused or suspended waits for nothing but a person.
-func (t Target) judge(ctx context.Context, live *unstructured.Unstructured) (verdict, error) {
+func (t Target) judge(ctx context.Context, live *unstructured.Unstructured) verdict {
 	by := t.judgeOf(live.GroupVersionKind().GroupKind())
 	if by == nil {
 		return kstatusOf(live)
 	}
 	v := verdict{uid: live.GetUID(), rv: version(live), generation: live.GetGeneration(), by: by}
 	v.status, v.message = by.Judge(ctx, live)
-	return v, nil
+	return v
 }
 
-// kstatusOf is the verdict where there are no rules.
-func kstatusOf(live *unstructured.Unstructured) (verdict, error) {
+// kstatusOf is the verdict where there are no rules. A status that kstatus cannot
+// read is the object's own matter, and keeps nobody from looking at the others.
+func kstatusOf(live *unstructured.Unstructured) verdict {
 	v := verdict{uid: live.GetUID(), rv: version(live), generation: live.GetGeneration()}
 	gk := live.GroupVersionKind().GroupKind()
 	if runsOut(gk) && readRun(live.GetAnnotations()) != nil {
 		v.status, v.message = judgeRun(live)
-		return v, nil
+		return v
 	}
 	result, err := status.Compute(live)
 	if err != nil {
-		return v, fmt.Errorf("computing its status: %w", err)
+		v.status, v.message = string(status.UnknownStatus), fmt.Sprintf("computing its status: %v; hint: give its kind a rule in spec.health", err)
+		return v
 	}
 	v.status, v.message = string(result.Status), result.Message
 	if result.Status == status.TerminatingStatus || result.Status == status.FailedStatus {
-		return v, nil
+		return v
 	}
 	if isJob(gk) {
 		v.status = string(status.InProgressStatus)
@@ -62,7 +64,7 @@ func kstatusOf(live *unstructured.Unstructured) (verdict, error) {
 	if why := resting(gk, live); why != "" {
 		v.status, v.message = string(status.CurrentStatus), why
 	}
-	return v, nil
+	return v
 }
 
 // observed kinds have a controller that writes the generation which it has seen.
