@@ -107,6 +107,28 @@ func (it *item) stands() []ObjectRef {
 	return refs
 }
 
+// stranded refuses what would be written before the Namespace or the definition that
+// the same plan creates for it.
+func (p *Plan) stranded() error {
+	created := map[ObjectRef]*Step{}
+	for _, s := range p.Steps {
+		if s.Action == Create && s.stage == foundations {
+			created[s.Ref] = s
+		}
+	}
+	if len(created) == 0 {
+		return nil
+	}
+	for _, s := range p.Steps {
+		for _, ref := range s.item.stands() {
+			if base := created[ref]; base != nil && s.writes() && base.item.course.comesAfter(s.item.course) {
+				return fmt.Errorf("%s cannot be created before %s, which comes in a later wave: %w; hint: give that an earlier wave, or none to this", s.title(), ref, ErrInvalidTarget)
+			}
+		}
+	}
+	return nil
+}
+
 func definitionRef(name string) ObjectRef {
 	return ObjectRef{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition", Name: name}
 }

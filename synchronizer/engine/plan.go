@@ -205,6 +205,9 @@ func draft(t Target, items []item, records map[ObjectRef]record, now time.Time) 
 	for _, s := range p.Steps {
 		s.depth = depth[s.Ref]
 	}
+	if err := p.stranded(); err != nil {
+		return nil, err
+	}
 	slices.SortFunc(p.Steps, compareSteps)
 	p.Steps = append(p.hookless(), strays(t, wanted, records, len(items) == 0)...)
 	return p, nil
