@@ -195,6 +195,9 @@ func (e *Engine) applyStep(ctx context.Context, client metadata.Interface, p *Pl
 		answer, err = patchLate(ctx, client, s)
 	}
 	if err != nil {
+		if s.Action == Heal && s.asks.recreate != "" && len(frozen(err)) > 0 {
+			e.tracker.forget(s.Ref) // the next plan preflights it, and re-creates it
+		}
 		e.tracker.abandon(s.Ref)
 		return nil, err
 	}
