@@ -1,11 +1,13 @@
 package engine
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"slices"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
@@ -56,10 +58,13 @@ func (p *Plan) budget(t Target, records map[ObjectRef]record, before confirmatio
 
 // surprising are the deletions to confirm: all where they are too many of so many
 // objects, or else those whose objects ask for it. What the same release created
-// does not count, or a rename of everything would be no surprise any more after it.
+// does not count, or a rename of everything would be no surprise any more after it;
+// neither does what stays anyway, since anybody can put an owner's label on more of it.
 func surprising(t Target, steps []*Step, records map[ObjectRef]record) (list []*Step, of int, reason string) {
 	var doomed, marked []*Step
+	kept := map[ObjectRef]bool{}
 	for _, s := range steps {
+		kept[s.Ref] = s.Action == Keep
 		hook := s.Hook != "" || records[s.Ref].hook != nil // what ran is over
 		if s.Action != Prune || s.deleting || hook {
 			continue
@@ -70,8 +75,8 @@ func surprising(t Target, steps []*Step, records map[ObjectRef]record) (list []*
 		}
 	}
 	owned := 0
-	for _, r := range records {
-		if r.owned && r.owner == t.Owner && r.rv > 0 {
+	for ref, r := range records {
+		if !kept[ref] && r.owned && r.owner == t.Owner && r.rv > 0 {
 			owned++
 		}
 	}
@@ -85,6 +90,25 @@ func surprising(t Target, steps []*Step, records map[ObjectRef]record) (list []*
 		return marked, 0, fmt.Sprintf("%d objects ask by annotation for their deletion to be confirmed", len(marked))
 	}
 	return nil, 0, ""
+}
+
+// spareForeign keeps those of surprising deletions that the user may not do: anybody
+// can put an owner's label on what is his own, and nobody is to be asked about it.
+func (e *Engine) spareForeign(ctx context.Context, p *Plan, list []*Step, records map[ObjectRef]record) {
+	client, err := e.writer(p.user)
+	if err != nil || p.user == "" {
+		return
+	}
+	unasked := slices.DeleteFunc(slices.Clone(list), func(s *Step) bool { return !p.outside(s.Ref) || records[s.Ref].deletable })
+	errs := each(ctx, unasked, func(s *Step) error { return rehearseRemoval(ctx, client, s) })
+	for i, s := range unasked {
+		switch {
+		case apierrors.IsForbidden(errs[i]):
+			e.spare(p, s)
+		case errs[i] == nil:
+			e.tracker.allow(s.Ref, s.uid)
+		}
+	}
 }
 
 // overBudget says in words which limit so many deletions exceed.

@@ -87,6 +87,23 @@ func TestBudget(t *testing.T) {
 	}
 }
 
+// TestBudgetIsNotOfWhatStays: labels on objects that stay anyway make no deletion less
+// surprising, and a hook that is over is no surprise.
+func TestBudgetIsNotOfWhatStays(t *testing.T) {
+	records, steps := budgeted(32, 32, 0)
+	for _, s := range steps[12:] {
+		s.Action, s.Reason = Keep, "an annotation"
+	}
+	if p := (&Plan{Steps: steps}); p.budget(Target{Owner: "a.b"}, records, confirmation{}).digest != "" || p.Confirm == nil || p.Confirm.Of != 12 {
+		t.Errorf("12 of 12 deletions are confirmed as %+v", p.Confirm)
+	}
+	none := intstr.FromInt32(0)
+	over := &Step{Ref: ObjectRef{Kind: "Job", Name: "x"}, Action: Prune, Hook: PreSync}
+	if p := (&Plan{Steps: []*Step{over}}); p.budget(Target{Owner: "a.b", MaxPrune: &none}, records, confirmation{}).digest != "" || p.Confirm != nil {
+		t.Errorf("a hook that is over is confirmed as %+v", p.Confirm)
+	}
+}
+
 // budgeted are the records of an owner, and steps that prune the first of them.
 func budgeted(owned, doomed, marked int) (map[ObjectRef]record, []*Step) {
 	records := map[ObjectRef]record{{Kind: "ConfigMap", Name: "foreign"}: {owned: true, owner: "other", rv: 1}}

@@ -17,8 +17,8 @@ type definitions map[string]func() *crd.Definition
 func (p *Plan) definitions() definitions {
 	found := definitions{}
 	for _, s := range p.Steps {
-		if isDefinition(s.Ref.GroupKind()) && s.body != nil {
-			if s.Action != Unchanged {
+		if isDefinition(s.Ref.GroupKind()) {
+			if s.writes() {
 				found[s.Ref.Name] = sync.OnceValue(s.parse)
 			}
 		} else if name := s.resource.definition; name != "" && found[name] == nil {

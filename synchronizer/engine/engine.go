@@ -32,6 +32,9 @@ type Engine struct {
 	tracker *tracker
 	watches *watches
 
+	// own acts as the engine itself.
+	own metadata.Interface
+
 	mu sync.Mutex
 	// writers are clients by impersonated user.
 	writers map[string]metadata.Interface
@@ -84,7 +87,8 @@ func newEngine(config *rest.Config, client *http.Client, changed func(Owner)) (*
 		kinds:   newKinds(disco),
 		tracker: tracker,
 		watches: newWatches(reader, full, tracker),
-		writers: map[string]metadata.Interface{"": reader},
+		own:     reader,
+		writers: map[string]metadata.Interface{},
 
 		confirmed: map[Owner]confirmation{},
 		prepared:  map[Owner]*prepared{},
@@ -115,22 +119,22 @@ func (e *Engine) Plan(ctx context.Context, t Target) (*Plan, error) {
 		return nil, err
 	}
 	for i := range items {
-		items[i].given = e.tracker.given(items[i].ref)
+		items[i].given = e.tracker.given(t.Owner, items[i].ref)
 	}
 	records := e.tracker.records(t.Owner, refsOf(items))
 	p, err := draft(t, items, records, e.tracker.now())
 	if err != nil {
 		return nil, err
 	}
-	e.limit(t, p, records)
+	if err := e.locate(l, p); err != nil {
+		return nil, err
+	}
+	e.limit(ctx, t, p, records)
 	e.confirm(t, p, records)
 	for _, s := range p.Steps {
 		inventory = append(inventory, s.Ref.GroupKind())
 	}
 	p.kinds = sortKinds(inventory)
-	if err := e.locate(l, p); err != nil {
-		return nil, err
-	}
 	return p, e.outsiders(ctx, l, p)
 }
 
@@ -228,7 +232,10 @@ func (e *Engine) Release(owner Owner) {
 }
 
 // limit keeps what a person has to confirm out of the plan's deletions.
-func (e *Engine) limit(t Target, p *Plan, records map[ObjectRef]record) {
+func (e *Engine) limit(ctx context.Context, t Target, p *Plan, records map[ObjectRef]record) {
+	if list, _, _ := surprising(t, p.Steps, records); !t.Unbudgeted {
+		e.spareForeign(ctx, p, list, records)
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if after := p.budget(t, records, e.confirmed[t.Owner]); after.digest != "" {
@@ -238,13 +245,16 @@ func (e *Engine) limit(t Target, p *Plan, records map[ObjectRef]record) {
 
 // writer is the client that acts as user.
 func (e *Engine) writer(user string) (metadata.Interface, error) {
+	if user == "" {
+		return e.own, nil
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if w := e.writers[user]; w != nil {
 		return w, nil
 	}
 	if len(e.writers) >= maxWriters {
-		e.writers = map[string]metadata.Interface{"": e.writers[""]}
+		clear(e.writers)
 	}
 	config := rest.CopyConfig(e.config)
 	config.Impersonate = rest.ImpersonationConfig{UserName: user}

@@ -113,7 +113,7 @@ func (s *Step) decideHook(t Target, r record) {
 	ran := there && r.hook.of(t)
 	ended := r.lost != nil && r.hook.of(t) && r.hook.phase == s.Hook && r.verdict.current()
 	switch {
-	case t.Settled && there && r.hook != nil && r.doomed(t.Release):
+	case t.Settled && there && r.hook != nil && r.doomed(t.Release) && (t.PruneProtected || !protected(s.Ref.GroupKind())):
 		s.Action, s.Reason = Prune, "hook is over"
 	case t.Settled, ended:
 		s.Action, s.Reason = Unchanged, onceReason
@@ -157,7 +157,7 @@ func (s *Step) understudy() (*Step, error) {
 	}
 	other := *s
 	other.Action, other.asks = Create, directives{}
-	if s.uid == "" && !runsOut(s.Ref.GroupKind()) {
+	if (s.uid == "" || protected(s.Ref.GroupKind())) && !runsOut(s.Ref.GroupKind()) {
 		return &other, nil
 	}
 	other.Ref.Name = alias(s.Ref.Name)
@@ -166,16 +166,17 @@ func (s *Step) understudy() (*Step, error) {
 	return &other, err
 }
 
-// runHook creates a hook's object; what an earlier run left behind goes before. The
-// error is a *awaited while that is still there.
+// runHook creates a hook's object; what an earlier run left behind goes before, unless
+// more would go with it: a Namespace, a definition and a volume are changed. The error is a *awaited while that is still there.
 func (e *Engine) runHook(ctx context.Context, client metadata.Interface, p *Plan, s *Step) error {
-	live, err := look(ctx, e.writers[""], s)
+	live, err := look(ctx, e.own, s)
 	if err != nil {
 		return err
 	}
 	if run := runOf(live); live != nil && !(run.of(p.target) && run.phase == s.Hook) {
 		own := ownEntry(live)
-		if own != nil && own.ownsLabel || runsOut(s.Ref.GroupKind()) {
+		again := own != nil && own.ownsLabel && !protected(s.Ref.GroupKind())
+		if again || runsOut(s.Ref.GroupKind()) {
 			if err := e.clear(ctx, client, s, live); err != nil {
 				return err
 			}
@@ -209,7 +210,7 @@ func (e *Engine) clear(ctx context.Context, client metadata.Interface, s *Step, 
 	if err := remove(ctx, client, &former); err != nil {
 		return err
 	}
-	still, err := look(ctx, e.writers[""], s)
+	still, err := look(ctx, e.own, s)
 	if err != nil {
 		return err
 	}

@@ -93,7 +93,7 @@ func (e *Engine) yield(ctx context.Context, t Target, items []item) error {
 	}
 	e.tracker.yieldOnly(t.Owner, keep)
 	errs := each(ctx, unknown, func(s *Step) error {
-		live, err := e.writers[""].Resource(s.resource.gvr).Namespace(s.Ref.Namespace).Get(ctx, s.Ref.Name, metav1.GetOptions{})
+		live, err := e.own.Resource(s.resource.gvr).Namespace(s.Ref.Namespace).Get(ctx, s.Ref.Name, metav1.GetOptions{})
 		if err != nil && !apierrors.IsNotFound(err) {
 			return err
 		}
@@ -135,12 +135,12 @@ func (t *tracker) saw(ref ObjectRef, m *metav1.PartialObjectMetadata) {
 	}
 }
 
-// given are the fields of ref that are left to others.
-func (t *tracker) given(ref ObjectRef) []pointer {
+// given are the fields of ref that its owner leaves to others.
+func (t *tracker) given(owner Owner, ref ObjectRef) []pointer {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var out []pointer
-	if y := t.yielding[ref]; y != nil {
+	if y := t.yielding[ref]; y != nil && y.owner == owner {
 		for i, p := range y.pointers {
 			if y.given[i] {
 				out = append(out, p)

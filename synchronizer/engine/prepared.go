@@ -40,11 +40,13 @@ func (e *Engine) items(ctx context.Context, l *lookup, t Target) ([]item, error)
 	if known.is(t, e.kinds.served.Load()) {
 		return append([]item(nil), known.items...), nil
 	}
+	served := e.kinds.served.Load()
 	items, err := l.resolve(ctx, t)
 	if err != nil {
 		return nil, err
 	}
-	settled := true
+	// Identities settled while another asked the cluster anew may be of before.
+	settled := served == e.kinds.served.Load()
 	for i := range items {
 		content, err := body(items[i].object, items[i].ref.Namespace, t.Owner)
 		if err != nil {
@@ -56,7 +58,7 @@ func (e *Engine) items(ctx context.Context, l *lookup, t Target) ([]item, error)
 	if settled {
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		e.prepared[t.Owner] = &prepared{objects: t.Objects, namespace: t.Namespace, served: e.kinds.served.Load(), items: append([]item(nil), items...)}
+		e.prepared[t.Owner] = &prepared{objects: t.Objects, namespace: t.Namespace, served: served, items: append([]item(nil), items...)}
 	}
 	return items, nil
 }

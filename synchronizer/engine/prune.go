@@ -62,13 +62,18 @@ func (e *Engine) pruneStep(ctx context.Context, client metadata.Interface, p *Pl
 	if !apierrors.IsForbidden(err) || !p.outside(s.Ref) {
 		return err
 	}
+	e.spare(p, s)
+	return nil
+}
+
+// spare keeps what the user may not delete.
+func (e *Engine) spare(p *Plan, s *Step) {
 	user := p.user
 	if user == "" {
 		user = "the synchronizer"
 	}
 	s.Action, s.Reason = Keep, "may not be deleted by "+user
 	e.tracker.spare(s.Ref, s.uid, s.Reason)
-	return nil
 }
 
 // remove deletes the very object that the plan saw, whatever has its name now.

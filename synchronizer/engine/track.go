@@ -41,6 +41,7 @@ type record struct {
 	fields     fieldText // of our apply entry
 	stamp      time.Time
 	keep       string      // why it is not to be pruned: an annotation, a missing right
+	deletable  bool        // by the owner's user, who was asked for
 	asks       *directives // nil when its annotations ask for nothing
 	deleting   bool
 	// passed is what was wanted when the object was left to somebody else.
@@ -122,8 +123,8 @@ func (t *tracker) take(ref ObjectRef, seen *reading, tell notices) {
 		r = &record{ref: ref}
 		t.objects[ref] = r
 	}
-	if rv == r.rv && r.applied != nil { // the echo of our own write
-		if r.learn(seen); r.inflight == 0 && r.news && t.healthNews(r) {
+	if rv == r.rv { // the echo of our own write, also of one that was forgotten since
+		if r.learn(seen); r.applied != nil && r.inflight == 0 && r.news && t.healthNews(r) {
 			tell[r.applied.owner] = struct{}{}
 		}
 		return
@@ -159,7 +160,7 @@ func (t *tracker) describe(r *record, m *metav1.PartialObjectMetadata, rv uint64
 	if y := t.yielding[r.ref]; y != nil {
 		y.look(m)
 	}
-	r.keep, r.asks = "", nil
+	r.keep, r.deletable, r.asks = "", false, nil
 	if asks := liveDirectives(m, ownEntry(m)); asks != (directives{}) {
 		r.keep, r.asks = asks.keep, &asks
 	}
@@ -337,6 +338,15 @@ func (t *tracker) spare(ref ObjectRef, uid types.UID, reason string) {
 	defer t.mu.Unlock()
 	if r := t.objects[ref]; r != nil && r.uid == uid {
 		r.keep = reason
+	}
+}
+
+// allow notes that the owner's user may delete an object, until it changes.
+func (t *tracker) allow(ref ObjectRef, uid types.UID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r := t.objects[ref]; r != nil && r.uid == uid {
+		r.deletable = true
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -166,5 +167,31 @@ func TestDriftNamesAtMostTen(t *testing.T) {
 	d := compare(former, seen(9, me, managed(FieldManager, metav1.ManagedFieldsOperationApply, ours2V1)), nil, time.Now())
 	if d == nil || len(d.Fields) != maxDriftFields {
 		t.Errorf("drift is %v", d)
+	}
+}
+
+// TestTrackerLearnsFromLateEchoes: the echo of a write counts also after the object
+// was forgotten and found as wanted again, or its verdict is awaited for ever.
+func TestTrackerLearnsFromLateEchoes(t *testing.T) {
+	tr := newTracker(func(Owner) {})
+	ref := ObjectRef{Group: "apps", Kind: "DaemonSet", Namespace: "n", Name: "x"}
+	m := ours(7)
+	m.Namespace, m.Name = "n", "x"
+	tr.begin(ref, "a.b")
+	tr.settle(ref, "a.b", digest{}, m)
+	tr.forget(ref)
+	tr.observe(ref.GroupKind(), &reading{PartialObjectMetadata: *m, verdict: &verdict{rv: 7, status: "Current"}})
+	if v := tr.await(ref, 7); v.status != "Current" {
+		t.Errorf("it is %s: %s", v.status, v.message)
+	}
+}
+
+// TestStrangeStatus: a status that kstatus cannot read says so, and nothing fails.
+func TestStrangeStatus(t *testing.T) {
+	for _, text := range []any{"well", map[string]any{"conditions": "none"}, map[string]any{"conditions": []any{"a"}}, map[string]any{"observedGeneration": "1"}} {
+		live := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "example.com/v1", "kind": "Boat", "metadata": map[string]any{"name": "x"}, "status": text}}
+		if v := kstatusOf(live); v.current() == (v.status == "Unknown") || v.status == "Unknown" && !strings.Contains(v.message, "spec.health") {
+			t.Errorf("%v: %s, %s", text, v.status, v.message)
+		}
 	}
 }
