@@ -93,3 +93,17 @@ func (r *reconciler) secret(ctx context.Context, namespace, name string, kind er
 	}
 	return found.Data, nil
 }
+
+// whose says of an account that may not do something that it does not exist at all: the
+// API server lets such a one be impersonated.
+func (r *reconciler) whose(ctx context.Context, d *v1alpha1.Delivery, err error) error {
+	if !apierrors.IsForbidden(err) {
+		return err
+	}
+	var account corev1.ServiceAccount
+	name := types.NamespacedName{Namespace: d.Namespace, Name: r.accountOf(d)}
+	if !apierrors.IsNotFound(r.reader.Get(ctx, name, &account)) {
+		return err
+	}
+	return fmt.Errorf("the service account %s does not exist: %w", name.Name, err)
+}

@@ -75,8 +75,12 @@ func (r *reconciler) convert(ctx context.Context, d *v1alpha1.Delivery) (synchro
 
 // userOf is who writes for d.
 func (r *reconciler) userOf(d *v1alpha1.Delivery) string {
-	name := cmp.Or(d.Spec.ServiceAccountName, r.options.DefaultServiceAccount, "default")
-	return "system:serviceaccount:" + d.Namespace + ":" + name
+	return "system:serviceaccount:" + d.Namespace + ":" + r.accountOf(d)
+}
+
+// accountOf names the service account that writes for d.
+func (r *reconciler) accountOf(d *v1alpha1.Delivery) string {
+	return cmp.Or(d.Spec.ServiceAccountName, r.options.DefaultServiceAccount, "default")
 }
 
 // ownedBy is everything that d may own, wanted no longer.

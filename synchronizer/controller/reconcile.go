@@ -64,6 +64,7 @@ func (r *reconciler) deliver(ctx context.Context, d *v1alpha1.Delivery) (ctrl.Re
 		err = asked.Blocked // the next release would wait for ever
 	}
 	r.metrics.pass(client.ObjectKeyFromObject(d), outcome, err, time.Since(begun))
+	err = r.whose(ctx, d, err)
 	if accessHelps(d, err) {
 		r.accesses.Delete(client.ObjectKeyFromObject(d))
 	}

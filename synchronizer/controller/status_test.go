@@ -139,3 +139,21 @@ func TestMessagesAreBoundedAndPrintable(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// TestHistoryIsShort: the newest ten, and none twice in a row.
+func TestHistoryIsShort(t *testing.T) {
+	var status v1alpha1.DeliveryStatus
+	for i := range 12 {
+		for range 2 {
+			chronicle(&status, v1alpha1.Release{Digest: fmt.Sprint(i)})
+		}
+	}
+	chronicle(&status, v1alpha1.Release{Digest: "4"})
+	var got []string
+	for _, r := range status.History {
+		got = append(got, r.Digest)
+	}
+	if want := "4 11 10 9 8 7 6 5 4 3"; strings.Join(got, " ") != want {
+		t.Errorf("the history is %v, want %s", got, want)
+	}
+}
