@@ -60,7 +60,7 @@ func (s *Synchronizer) settle(ctx context.Context, d Delivery, l *loaded, waterm
 	out.Running, out.Kinds, out.Confirm, out.Irreversible = &l.release, plan.Kinds(), plan.Confirm, m.State().Irreversible
 	out.Unchecked = plan.Unchecked
 	s.step(d, Apply)
-	plan.Attempt(m.State().Attempt)
+	plan.Attempt(attempt(d, l, m.State()))
 	out.Report, err = s.engine.Apply(ctx, plan)
 	out.drift(plan)
 	memo.stuck.release, memo.stuck.err = l.release.Ref, at(Apply, err)
@@ -110,7 +110,7 @@ func (s *Synchronizer) target(d Delivery, l *loaded, state State) engine.Target 
 		Correct:        d.Correct,
 		Settled:        settled(d, l, state),
 		Release:        l.release.Ref.Digest.String(),
-		Attempt:        attempt(l, state),
+		Attempt:        attempt(d, l, state),
 		Confirmed:      state.Confirmed,
 		Ignore:         d.Ignore,
 		MaxPrune:       d.MaxPrune,
@@ -120,12 +120,16 @@ func (s *Synchronizer) target(d Delivery, l *loaded, state State) engine.Target 
 	}
 }
 
-// attempt names the one at l that was begun; empty: none was.
-func attempt(l *loaded, state State) string {
-	if l.release.Ref.Digest != state.Attempted {
-		return ""
+// attempt names the one at l that was begun; empty: none was. What runs is no new
+// release when it is tailored in another way: that way names the attempt.
+func attempt(d Delivery, l *loaded, state State) string {
+	switch {
+	case l.release.Ref.Digest == state.Attempted:
+		return state.Attempt
+	case l.release.Ref == state.Applied && d.Tailored != state.Tailored:
+		return "tailored-" + d.Tailored
 	}
-	return state.Attempt
+	return ""
 }
 
 // begin saves the intent when this pass brings a new release or new kinds.

@@ -50,3 +50,30 @@ func (w *world) created(path string) int {
 	}
 	return count
 }
+
+// TestHookRunsOnceForEachTailoring: what runs is delivered again when its variables
+// change, and its hooks run once for that.
+func TestHookRunsOnceForEachTailoring(t *testing.T) {
+	t.Parallel()
+	w := onSync(t)
+	w.deliver(w.source("tag: main", "  substitute: {value: one}\n"))
+	w.delivered(w.publish(map[string]string{"deploy/migrate.yaml": migration, "deploy/a.yaml": configMap("a", "${value}")}))
+	job := func() string {
+		return w.kubectl("get", "job", "migrate", "-n", w.name, "-o", "jsonpath={.metadata.uid}")
+	}
+	former := job()
+	w.kubectl("patch", "delivery", w.name, "-n", w.name, "--type=merge", `--patch={"spec":{"substitute":{"value":"two"}}}`)
+	w.until("the new value", func() bool {
+		status, _, _ := w.status().ready()
+		return status == "True" && w.value("a") == "two"
+	})
+	second := job()
+	if second == former {
+		t.Error("the hook did not run for what changed")
+	}
+	w.kubectl("delete", "configmap", "a", "-n", w.name)
+	w.healed("a", "two")
+	if third := job(); third != second {
+		t.Error("the hook ran once more")
+	}
+}
