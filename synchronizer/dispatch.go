@@ -11,8 +11,9 @@ const (
 	maxPlaces  = 32
 	maxPerHost = 8
 	// yieldAfter is when who still runs waits for a slow registry. That costs little:
-	// its place is given to another, though not to one of the same registry.
-	yieldAfter = 2 * time.Second
+	// its place is given to another, though not to one of the same registry. A thousand
+	// hosts that never answer delay the others by a quarter of a minute.
+	yieldAfter = 500 * time.Millisecond
 )
 
 // dispatcher runs what asks registries, each in turn, so that a slow one delays

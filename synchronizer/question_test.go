@@ -177,3 +177,20 @@ func TestNobodyWaitsForDeadQuestions(t *testing.T) {
 		t.Errorf("%d requests for %d tags of which one is wanted", n, changes)
 	}
 }
+
+// TestManyTarpits: hosts that never answer, however many, hold a place for a moment.
+func TestManyTarpits(t *testing.T) {
+	t.Parallel()
+	var p dispatcher
+	stop, done := make(chan struct{}), make(chan struct{})
+	defer close(stop)
+	for i := range 3 * maxPlaces {
+		p.run(fmt.Sprint("tarpit-", i), func() { <-stop })
+	}
+	p.run("good", func() { close(done) })
+	select {
+	case <-done:
+	case <-time.After(4 * time.Second):
+		t.Error("the good one still waits")
+	}
+}
