@@ -18,12 +18,17 @@ type shared struct {
 	stage   *stage.Stage
 	fragile *stage.ControlPlane // see onFragile
 	err     error
+	// synchronizer is the one that most tests share; nil until one asks.
+	synchronizer *synchronizer
 }
 
 var common shared
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	if common.synchronizer != nil {
+		common.synchronizer.end(os.Interrupt)
+	}
 	if common.fragile != nil {
 		common.fragile.Stop()
 	}

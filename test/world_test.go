@@ -354,7 +354,9 @@ var synced = sync.OnceValues(func() (*synchronizer, error) {
 	if err := installOn(context.Background(), common.stage.ControlPlane); err != nil {
 		return nil, err
 	}
-	return startSync(common.stage.ControlPlane)
+	started, err := startSync(common.stage.ControlPlane)
+	common.synchronizer = started
+	return started, err
 })
 
 // onSync gives a test a world on the shared stage, its synchronizer running.

@@ -75,6 +75,9 @@ func readCourse(o *unstructured.Unstructured) (course, error) {
 	if err := c.readEndings(either(annotations, "hook-delete", "hook-delete-policy")); err != nil {
 		return c, err
 	}
+	if _, forged := annotations[runAnnotation]; forged {
+		return c, fmt.Errorf("%s is set by the synchronizer alone: %w", runAnnotation, ErrInvalidTarget)
+	}
 	text, _ := annotations[afterAnnotation].(string)
 	return c, c.readAfter(text)
 }

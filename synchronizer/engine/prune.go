@@ -43,7 +43,9 @@ func (e *Engine) Prune(ctx context.Context, p *Plan) (Report, error) {
 	for i, s := range doomed {
 		failures[s] = errs[i] != nil
 		if s.Action == Prune && !s.deleting && errs[i] == nil {
-			report.Pruned = append(report.Pruned, s.Ref)
+			if s.Hook == "" { // a hook that is over is no news
+				report.Pruned = append(report.Pruned, s.Ref)
+			}
 		}
 	}
 	slices.SortFunc(report.Pruned, compareRefs)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"maps"
 	"slices"
 	"strconv"
@@ -164,7 +165,10 @@ func (t *tracker) describe(r *record, m *metav1.PartialObjectMetadata, rv uint64
 	if asks := liveDirectives(m, ownEntry(m)); asks != (directives{}) {
 		r.keep, r.asks = asks.keep, &asks
 	}
-	r.wave, r.hook = waveOf(m.Annotations), readRun(m.Annotations)
+	r.wave, r.hook = waveOf(m.Annotations), nil
+	if own := ownEntry(m); own != nil && bytes.Contains(own.fields, []byte(`"f:`+runAnnotation+`"`)) {
+		r.hook = readRun(m.Annotations) // in somebody else's hand it says nothing
+	}
 	r.deleting = m.DeletionTimestamp != nil
 }
 

@@ -49,7 +49,11 @@ func (t *Tailor) kustomize(ctx context.Context, objs []*unstructured.Unstructure
 	if err != nil {
 		return nil, err
 	}
-	return objects.Decode([]objects.File{{Path: "patched.yaml", Data: built}}, objects.DefaultLimits())
+	moved, err := objects.Decode([]objects.File{{Path: "patched.yaml", Data: built}}, objects.DefaultLimits())
+	if err == nil && o.TargetNamespace != "" {
+		follow(moved, objs, o.TargetNamespace)
+	}
+	return moved, err
 }
 
 func (t *Tailor) build(ctx context.Context, stream []byte, o Options) ([]byte, error) {
