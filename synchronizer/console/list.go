@@ -62,15 +62,6 @@ func (c *Client) List(ctx context.Context, q Query) ([]Delivery, string, error) 
 	return found, version, errors.Join(absent...)
 }
 
-// Get reads one Delivery.
-func (c *Client) Get(ctx context.Context, namespace, name string) (Delivery, error) {
-	u, err := c.read(ctx, namespace, name)
-	if err != nil {
-		return Delivery{}, err
-	}
-	return view(u)
-}
-
 func (c *Client) read(ctx context.Context, namespace, name string) (*unstructured.Unstructured, error) {
 	u, err := c.deliveries.Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) && named(err) {
