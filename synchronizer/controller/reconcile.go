@@ -98,9 +98,13 @@ func (r *reconciler) get(ctx context.Context, name types.NamespacedName) (*v1alp
 		return nil, err
 	}
 	last, written := r.latest.Load(name)
-	if written && version(last.(*v1alpha1.Delivery)) > version(&d) && last.(*v1alpha1.Delivery).UID == d.UID {
-		return last.(*v1alpha1.Delivery).DeepCopy(), nil
+	if !written {
+		return &d, nil
 	}
+	if newest := last.(*v1alpha1.Delivery); version(newest) > version(&d) && newest.UID == d.UID {
+		return newest.DeepCopy(), nil
+	}
+	r.latest.CompareAndDelete(name, last) // the cache has caught up
 	return &d, nil
 }
 

@@ -77,14 +77,14 @@ func (s *site) admit(ctx context.Context) error {
 	return nil
 }
 
-// begin starts `sealift sync` as its Deployment does: with a lease, and with probes.
+// begin starts `sealift sync` as its Deployment does: with a lease, and with a cache.
 func (s *site) begin(ctx context.Context, more ...string) error {
 	log, err := os.Create(filepath.Join(s.dir, "sealift.log"))
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	args := append([]string{"sync", "--namespace", "sealift-system", "--leader-elect", "--log-format", "json", "--kubeconfig", s.cluster.SealiftKubeconfig}, more...)
+	args := append([]string{"sync", "--namespace", "sealift-system", "--leader-elect", "--log-format", "json", "--cache", filepath.Join(s.dir, "cache"), "--kubeconfig", s.cluster.SealiftKubeconfig}, more...)
 	s.process = exec.CommandContext(ctx, s.sealift, args...)
 	s.process.Stdout, s.process.Stderr = log, log
 	s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
