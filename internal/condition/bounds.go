@@ -190,8 +190,6 @@ func (b *intake) take(value any, depth int) (any, error) {
 		return nil, fmt.Errorf("%w: it is more than %d levels deep", ErrLimit, maxInputDepth)
 	case b.nodes > maxInputNodes:
 		return nil, fmt.Errorf("%w: it holds more than %d values", ErrLimit, maxInputNodes)
-	case b.bytes > maxInputBytes:
-		return nil, fmt.Errorf("%w: it holds more than %d bytes of text", ErrLimit, maxInputBytes)
 	}
 	switch v := value.(type) {
 	case nil, bool, int64:
@@ -199,8 +197,7 @@ func (b *intake) take(value any, depth int) (any, error) {
 	case int:
 		return int64(v), nil
 	case string:
-		b.bytes += len(v)
-		return v, nil
+		return v, b.read(v)
 	case float64:
 		return number(v), nil
 	case json.Number:
@@ -220,6 +217,14 @@ func (b *intake) take(value any, depth int) (any, error) {
 	return nil, fmt.Errorf("a %T is no JSON value", value)
 }
 
+// read counts a text.
+func (b *intake) read(text string) error {
+	if b.bytes += len(text); b.bytes > maxInputBytes {
+		return fmt.Errorf("%w: it holds more than %d bytes of text", ErrLimit, maxInputBytes)
+	}
+	return nil
+}
+
 func (b *intake) takeList(list []any, depth int) (any, error) {
 	taken := make([]any, 0, len(list))
 	for _, element := range list {
@@ -235,7 +240,9 @@ func (b *intake) takeList(list []any, depth int) (any, error) {
 func (b *intake) takeMap(m map[string]any, depth int) (any, error) {
 	taken := make(map[string]any, len(m))
 	for key, element := range m {
-		b.bytes += len(key)
+		if err := b.read(key); err != nil {
+			return nil, err
+		}
 		v, err := b.take(element, depth+1)
 		if err != nil {
 			return nil, err
