@@ -3,6 +3,7 @@ package controller
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -20,7 +21,8 @@ func (r *reconciler) announce(d *v1alpha1.Delivery, out synchronizer.Outcome) {
 	report := out.Report
 	var healed []line
 	for _, h := range report.Healed {
-		healed = append(healed, line{h.Ref, fmt.Sprintf("%s: %s; healed in %d ms", h.Ref, &h.Drift, h.Latency.Milliseconds())})
+		healed = append(healed, line{h.Ref, fmt.Sprintf("%s: %s; seen at %s, healed in %d ms",
+			h.Ref, &h.Drift, h.Drift.Observed.UTC().Format(time.RFC3339), h.Latency.Milliseconds())})
 	}
 	r.summarise(d, "DriftCorrected", "Heal", "objects drifted and were healed", healed)
 	r.handedOver(d, report)
