@@ -134,7 +134,7 @@ func (e *Engine) known(t Target, it item, r record) (verdict, bool) {
 		return current, true
 	case known && r.verdict.rv >= r.rv, known && !r.rewritten() && e.tracker.hurried(it.ref, t.Owner):
 		return r.verdict, true
-	case r.verdict.by == nil && t.judgeOf(it.ref.GroupKind()) == nil && hasStatus(it.ref.GroupKind()) && !r.blind:
+	case r.verdict.by == nil && t.judgeOf(it.ref.GroupKind()) == nil && hasStatus(it.ref.GroupKind()):
 		return e.tracker.await(it.ref, r.rv), true
 	}
 	return verdict{}, false

@@ -6,7 +6,6 @@ import "github.com/fluxcd/cli-utils/pkg/kstatus/status"
 // the one before, or when a pass waits for it.
 func (r *record) learn(seen *reading) {
 	v := seen.verdict
-	r.blind = v == nil
 	if v == nil || r.verdict.by != nil || v.rv < r.verdict.rv {
 		return
 	}

@@ -65,7 +65,6 @@ type record struct {
 	postponed bool // and its owner hears of news later
 	news      bool // about its health, of which its owner has not heard
 	awaited   bool // a pass waits for the verdict on the newest version
-	blind     bool // the watch brings no verdicts
 	fight     fight
 }
 

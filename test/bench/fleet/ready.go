@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -66,7 +65,7 @@ func (s *site) ready(ctx context.Context, f *fleet) error {
 			select {
 			case <-ctx.Done():
 				w.Stop()
-				return fmt.Errorf("waiting for %d Deliveries: %w; one of them: %s", len(awaited), ctx.Err(), s.explain(f, awaited))
+				return fmt.Errorf("waiting for %d Deliveries: %w; one of them: %s", len(awaited), ctx.Err(), s.explain(awaited))
 			case event, more := <-w.ResultChan():
 				open = more
 				if d, ok := event.Object.(*unstructured.Unstructured); ok && more && isReady(d, awaited[d.GetName()]) {
@@ -93,18 +92,15 @@ func isReady(d *unstructured.Unstructured, digest string) bool {
 	return false
 }
 
-// explain is the condition of a Delivery that is not ready.
-func (s *site) explain(f *fleet, awaited map[string]string) string {
-	for _, a := range f.apps {
-		if awaited[a.name] == "" {
-			continue
-		}
-		d, err := s.client.Resource(deliveries()).Namespace(namespace).Get(context.Background(), a.name, metav1.GetOptions{})
+// explain is the condition of one of the Deliveries that are not ready.
+func (s *site) explain(awaited map[string]string) string {
+	for name := range awaited {
+		d, err := s.client.Resource(deliveries()).Namespace(namespace).Get(context.Background(), name, metav1.GetOptions{})
 		if err != nil {
 			return err.Error()
 		}
 		conditions, _, _ := unstructured.NestedSlice(d.Object, "status", "conditions")
-		return fmt.Sprint(a.name, ": ", conditions)
+		return fmt.Sprint(name, ": ", conditions)
 	}
-	return errors.New("none").Error()
+	return ""
 }
