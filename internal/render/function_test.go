@@ -1,19 +1,27 @@
 package render
 
 import (
+	"fmt"
+	"os"
 	"testing"
 	"time"
 )
 
+// TestMain puts the machine into a zone of its own, for TestFunctions. A test could not:
+// templates that other tests left behind still ask for the zone.
+func TestMain(m *testing.M) {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	time.Local = berlin
+	os.Exit(m.Run())
+}
+
 // TestFunctions: those that take the place of Helm's do as Helm's, and know neither the
 // clock nor the zone of the machine.
 func TestFunctions(t *testing.T) {
-	defer func(before *time.Location) { time.Local = before }(time.Local)
-	berlin, err := time.LoadLocation("Europe/Berlin")
-	if err != nil {
-		t.Fatal(err)
-	}
-	time.Local = berlin
 	for expression, want := range map[string]string{
 		`(toDate "2006-01-02 MST" "2020-01-01 CET").Unix`:     "1577836800",
 		`(mustToDate "2006-01-02 MST" "2020-01-01 CET").Unix`: "1577836800",
