@@ -94,32 +94,3 @@ func (e Environment) MarshalJSON() ([]byte, error) {
 	type plain Environment
 	return json.Marshal(plain(e))
 }
-
-// Automate is the automator's part of sealift.yaml.
-// +kubebuilder:object:generate=false
-type Automate struct {
-	// Branch is read from and pushed to; a --branch flag goes before it.
-	Branch string `json:"branch,omitempty"`
-	// Images are the images to follow.
-	Images []Image `json:"images,omitempty"`
-}
-
-// Image is one image to follow.
-// +kubebuilder:object:generate=false
-type Image struct {
-	// Name is what markers call the image: {"$imagepolicy": "NAMESPACE:NAME"}.
-	Name string `json:"name"`
-	// Namespace is the marker's namespace. Default: the same as Name.
-	Namespace string `json:"namespace,omitempty"`
-	// Image is the repository without a tag: registry.example.com/apps/shop.
-	Image string `json:"image"`
-	// Select chooses among the tags.
-	Select Select `json:"select"`
-}
-
-// Select chooses one tag.
-// +kubebuilder:object:generate=false
-type Select struct {
-	// Semver is a range in Masterminds' grammar: ">=1.0.0 <2.0.0".
-	Semver string `json:"semver"`
-}

@@ -1,0 +1,2 @@
+// Package forge opens, renews and closes pull requests on GitHub, GitLab, Gitea and Forgejo.
+package forge
