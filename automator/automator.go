@@ -12,6 +12,10 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
+
+	"sealift.dev/automator/registry"
+	"sealift.dev/automator/remote"
+	"sealift.dev/verify"
 )
 
 // Limits of one run.
@@ -23,23 +27,45 @@ const (
 
 // Options say what is automated. Only Repo is required.
 type Options struct {
-	// Repo is the Git URL: https://HOST/PATH, or http:// on this machine.
+	// Repo is the Git URL: https://HOST/PATH, ssh://USER@HOST/PATH, USER@HOST:PATH, or http://
+	// on this machine.
 	Repo string
 	// Branch is read from and pushed to. Empty: what sealift.yaml on the
 	// remote's default branch names, else that default branch.
 	Branch string
 	// Username and Password authenticate to Git. Both empty: anonymous.
 	Username, Password string
-	// Author signs the commit. Zero: Sealift <automator@sealift.dev>.
+	// Git says how the repository is reached; its URL is Repo.
+	Git remote.Options
+	// Config is read instead of the tree's sealift.yaml. Nil: that counts.
+	Config []byte
+	// Author of commits, where sealift.yaml names none. Zero: Sealift <automator@sealift.dev>.
 	Author Author
-	// DryRun computes the commit and its diff, and pushes nothing.
+	// DryRun computes the commits and their diff, and pushes nothing.
 	DryRun bool
 	// PlainHTTP allows http:// to hosts other than this machine, for Git and registries.
 	PlainHTTP bool
+	// Registry lists tags; repositories of one process share it. Nil: one of their own.
+	Registry *registry.Client
+	// Trust verifies images. Zero: images that ask for it are refused.
+	Trust Trust
+	// ScanEvery is how long a list of tags counts where Run is called more often, and no
+	// hint came. Zero: it is made in each Run.
+	ScanEvery time.Duration
+	// Now is the clock of cool-downs and windows. Nil: time.Now.
+	Now func() time.Time
 	// Keychain authenticates to registries. Nil: Docker's configuration and helpers.
 	Keychain authn.Keychain
 	// Transport carries every request. Nil: one with time-outs of its own.
 	Transport http.RoundTripper
+}
+
+// Trust is what images are verified with.
+type Trust struct {
+	Verifier *verify.Verifier
+	Registry verify.Registry // where signatures are read
+	// Policies must pass for every image, beside those that sealift.yaml names for it.
+	Policies []verify.NamedPolicy
 }
 
 // Author is a commit's author and committer.
@@ -47,16 +73,27 @@ type Author struct{ Name, Email string }
 
 // Result is what a run found and did.
 type Result struct {
-	Branch   string
-	Tip      string        // the commit that was read, in hex
-	Commit   string        // the commit that was pushed, in hex; empty if none
-	Message  string        // of the commit, also of one that DryRun did not push
+	Repo     string // its URL, as in Options
+	Branch   string // that was read
+	Target   string // the branch that was pushed to, where it is another one; empty: Branch
+	Tip      string // the commit that was read, in hex
+	Commit   string // the last commit that was pushed, in hex; empty if none
+	Commits  []Commit
+	Message  string        // of the last commit, also of one that DryRun did not push
 	Diff     string        // unified; only with DryRun
 	Attempts int           // tips that were read, at least 1
 	Pushed   bool          // whether the branch has moved
 	Changes  []Change      // in the order of files and lines
 	Notes    []Note        // what was left alone, and why
-	Images   []ImageReport // one per image of sealift.yaml, in its order
+	Images   []ImageReport // one per image followed, in the order of sealift.yaml
+	Pulls    []PullRequest // one per group that has one; only with automate.pullRequests
+}
+
+// Commit is what was written for one group.
+type Commit struct {
+	Group   string // empty: of the images that name none
+	ID      string // in hex
+	Message string
 }
 
 // Change is one edited value.
@@ -65,6 +102,7 @@ type Change struct {
 	Line     int    // from 1
 	Image    string // NAMESPACE:NAME, as in the marker
 	Tag      string // chosen; empty where only the repository is written
+	Digest   string // chosen; empty where none is written
 	Old, New string
 }
 
@@ -78,12 +116,25 @@ type Note struct {
 
 // ImageReport is what was found out about one image.
 type ImageReport struct {
-	Name   string // NAMESPACE:NAME, as in the marker
-	Image  string // the repository
-	Tag    string // the newest in the range; empty if there is none
-	Tags   int    // tags seen
-	Reason string // why nothing was changed; empty if something was, or is up to date
-	Err    error  // set if the tags could not be listed
+	Name     string // NAMESPACE:NAME, as in the marker
+	Image    string // the repository
+	Group    string
+	Source   string // the file that names the image
+	Tag      string // the best that may be written; empty if there is none
+	Digest   string // of Tag, where it was asked for
+	Signers  []string
+	Tags     int       // tags seen
+	Refusals []Refusal // of better tags
+	Until    time.Time // when a refusal may end by itself; zero: none will
+	Reason   string    // why nothing was changed; empty if something was, or is up to date
+	Err      error     // set if the tags could not be listed
+}
+
+// Refusal says why a tag was not written.
+type Refusal struct {
+	Tag    string
+	Gate   string // hold, window, age, platform, trust, downgrade, list
+	Reason string
 }
 
 // Run makes one pass: read the tip, choose, edit, push one commit. A push that
@@ -117,14 +168,14 @@ func Watch(ctx context.Context, opts Options, interval time.Duration, report fun
 	}
 }
 
-// automator is one repository and the options to work on it.
-type automator struct {
+// Automator is one repository and the options to work on it.
+type Automator struct {
 	opts    Options
 	git     *repository
 	scanner *scanner
 }
 
-func open(opts Options) (*automator, error) {
+func open(opts Options) (*Automator, error) {
 	opts, err := opts.complete()
 	if err != nil {
 		return nil, err
@@ -137,10 +188,10 @@ func open(opts Options) (*automator, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &automator{opts: opts, git: git, scanner: scanner}, nil
+	return &Automator{opts: opts, git: git, scanner: scanner}, nil
 }
 
-func (a *automator) run(ctx context.Context) (Result, error) {
+func (a *Automator) run(ctx context.Context) (Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, runTimeout)
 	defer cancel()
 	branch, err := a.branch(ctx)
@@ -167,7 +218,7 @@ func (a *automator) run(ctx context.Context) (Result, error) {
 }
 
 // try makes the whole pass on the tip as it is now.
-func (a *automator) try(ctx context.Context, branch string, images images) (Result, error) {
+func (a *Automator) try(ctx context.Context, branch string, images images) (Result, error) {
 	tip, err := a.git.fetch(ctx, branch)
 	if err != nil {
 		return Result{Branch: branch}, err
@@ -204,7 +255,7 @@ func (a *automator) try(ctx context.Context, branch string, images images) (Resu
 }
 
 // branch is the branch to work on; a flag goes before sealift.yaml.
-func (a *automator) branch(ctx context.Context) (string, error) {
+func (a *Automator) branch(ctx context.Context) (string, error) {
 	if a.opts.Branch != "" {
 		return a.opts.Branch, nil
 	}

@@ -43,7 +43,7 @@ func TestValueOfAnotherSpelling(t *testing.T) {
 			if want == "" {
 				want = test.old
 			}
-			out, _, err := edit(fmt.Appendf(nil, text, test.old), f.decide)
+			out, _, err := editFile(fmt.Appendf(nil, text, test.old), f.decide)
 			if err != nil || string(out) != fmt.Sprintf(text, want) {
 				t.Errorf("got %q, %v", out, err)
 			}

@@ -7,11 +7,11 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// edit replaces marked values of one YAML file, byte for byte: only the bytes
+// editFile replaces marked values of one YAML file, byte for byte: only the bytes
 // of the scalars for which decide returns another value change. decide returns
 // one value per scalar, empty to leave it alone. Nothing is returned that does
 // not parse to the same tree but for those values.
-func edit(data []byte, decide func([]scalar) []string) ([]byte, []scalar, error) {
+func editFile(data []byte, decide func([]scalar) []string) ([]byte, []scalar, error) {
 	scalars, before, err := locate(data)
 	if err != nil {
 		return nil, nil, err
@@ -41,7 +41,7 @@ func edit(data []byte, decide func([]scalar) []string) ([]byte, []scalar, error)
 		return data, nil, nil
 	}
 	out = append(out, data[at:]...)
-	return out, changed, verify(before, out, want)
+	return out, changed, proveEdit(before, out, want)
 }
 
 // spell writes a value between its old quotes. A plain value that YAML 1.1
@@ -76,8 +76,8 @@ func isReferenceRune(r rune) bool {
 
 var errOther = errors.New("the edit would change more than the marked values")
 
-// verify proves that after is before with the wanted values, and nothing else.
-func verify(before []flat, after []byte, want map[int]string) error {
+// proveEdit proves that after is before with the wanted values, and nothing else.
+func proveEdit(before []flat, after []byte, want map[int]string) error {
 	nodes, err := flatten(after)
 	if err != nil {
 		return fmt.Errorf("after the edit: %w", err)

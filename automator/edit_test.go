@@ -60,7 +60,7 @@ func TestEdit(t *testing.T) {
 			text = strings.ReplaceAll(text, "MARK", shopMarker)
 			before := strings.ReplaceAll(text, "OLD", "r/shop:1.0.0")
 			want := strings.NewReplacer("OLD", value, " 1.5 ", " "+value+" ", " 2024-01-02 ", " "+value+" ").Replace(text)
-			got, changed, err := edit([]byte(before), setAll(value))
+			got, changed, err := editFile([]byte(before), setAll(value))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -100,7 +100,7 @@ func TestEditLeavesAlone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			text = strings.NewReplacer("MARK", shopMarker, "OLD", "r/shop:1.0.0").Replace(text)
-			got, changed, err := edit([]byte(text), setAll("r/shop:1.2.3"))
+			got, changed, err := editFile([]byte(text), setAll("r/shop:1.2.3"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -117,7 +117,7 @@ func TestEditQuotesWhatIsNotText(t *testing.T) {
 		"null": `"null"`, "true": `"true"`, "2024-01-02": `"2024-01-02"`, "12:30": `"12:30"`, ".5": `".5"`,
 		"1.2.3": "1.2.3", "v1": "v1", "r/a:1.2.3": "r/a:1.2.3", "localhost:5000/a": "localhost:5000/a",
 	} {
-		got, _, err := edit([]byte("a: x "+shopMarker+"\n"), setAll(value))
+		got, _, err := editFile([]byte("a: x "+shopMarker+"\n"), setAll(value))
 		if err != nil || string(got) != "a: "+want+" "+shopMarker+"\n" {
 			t.Errorf("%s: got %q, %v", value, got, err)
 		}
@@ -140,7 +140,7 @@ func TestEditRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			text := strings.ReplaceAll(test.text, "MARK", shopMarker)
 			start := time.Now()
-			got, _, err := edit([]byte(text), setAll(test.value))
+			got, _, err := editFile([]byte(text), setAll(test.value))
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %.100q, %v, want %q", got, err, test.want)
 			}
@@ -149,7 +149,7 @@ func TestEditRefuses(t *testing.T) {
 			}
 		})
 	}
-	if _, changed, err := edit([]byte("a: x "+shopMarker+"\n"+alias), setAll("y")); err != nil || len(changed) != 1 {
+	if _, changed, err := editFile([]byte("a: x "+shopMarker+"\n"+alias), setAll("y")); err != nil || len(changed) != 1 {
 		t.Errorf("the benign twin: %v, %v", changed, err)
 	}
 }
@@ -174,7 +174,7 @@ func TestEditIsFast(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			start := time.Now()
-			_, _, err := edit([]byte(strings.ReplaceAll(text, "MARK", shopMarker)), setAll("y"))
+			_, _, err := editFile([]byte(strings.ReplaceAll(text, "MARK", shopMarker)), setAll("y"))
 			// A fraction of a second; quadratic work would take minutes.
 			if took := time.Since(start); took > time.Minute {
 				t.Errorf("it took %s (%v)", took, err)
@@ -190,14 +190,14 @@ func TestVerifyCatchesOtherChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[int]string{3: "y"}
-	if err := verify(before, []byte("a: y # c\nb: [1, '2']\n"), want); err != nil {
+	if err := proveEdit(before, []byte("a: y # c\nb: [1, '2']\n"), want); err != nil {
 		t.Errorf("the benign twin: %v", err)
 	}
 	for _, after := range []string{
 		text, "a: y # d\nb: [1, '2']\n", "a: y # c\nb: [1, 2]\n", "a: y # c\nb: [1, '3']\n", "a: y # c\nb: [1, '2', 3]\n",
 		"a: y # c\n\nb: [1, '2']\n", "a: y # c\nc: [1, '2']\n", "a: &a y # c\nb: [1, '2']\n", "a: !!int y # c\nb: [1, '2']\n", "a: [\n",
 	} {
-		if verify(before, []byte(after), want) == nil {
+		if proveEdit(before, []byte(after), want) == nil {
 			t.Errorf("%q passes", after)
 		}
 	}
@@ -216,7 +216,7 @@ func FuzzEdit(f *testing.F) {
 		if len(data) > 4096 {
 			return
 		}
-		out, changed, err := edit(data, setAll(value))
+		out, changed, err := editFile(data, setAll(value))
 		if err != nil {
 			return
 		}
@@ -238,7 +238,7 @@ func FuzzEdit(f *testing.F) {
 		if !bytes.Equal(rest, restOut) {
 			t.Fatalf("other bytes changed: %q to %q", data, out)
 		}
-		again, changed, err := edit(out, setAll(value))
+		again, changed, err := editFile(out, setAll(value))
 		if err != nil || len(changed) > 0 || !bytes.Equal(again, out) {
 			t.Fatalf("a second edit of %q changes %v, %v", out, changed, err)
 		}

@@ -90,7 +90,7 @@ func (p *planner) planFile(name string, entry object.TreeEntry) error {
 // planMarked edits one file; what cannot be edited becomes a note.
 func (p *planner) planMarked(name string, data []byte) {
 	f := fileEdit{plan: p.plan, name: name, policies: p.policies}
-	out, changed, err := edit(data, f.decide)
+	out, changed, err := editFile(data, f.decide)
 	if err != nil {
 		p.notes = append(p.notes, Note{File: name, Reason: err.Error()})
 		return

@@ -41,7 +41,7 @@ func TestStrayMarkers(t *testing.T) {
 			c.offer("1.9.0")
 			f := fileEdit{plan: &plan{marked: map[string]bool{}}, name: "x.yaml", policies: map[string]policy{"a:b": {repo: "r/a", candidates: c}}}
 			text := strings.NewReplacer("# MARK", shopMarker, "MARK", shopMarker, ": x M", ": r/a:1.9.0 M").Replace(test.text)
-			if _, _, err := edit([]byte(text), f.decide); err != nil {
+			if _, _, err := editFile([]byte(text), f.decide); err != nil {
 				t.Fatal(err)
 			}
 			var lines []int
