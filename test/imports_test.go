@@ -42,6 +42,8 @@ func rules() []rule {
 		{imports: []string{"github.com/prometheus"}, by: []string{"synchronizer/controller"}},
 		{imports: []string{"oras.land/oras-go"}, by: []string{"artifact"}, tests: true},
 		{imports: []string{"github.com/google/go-containerregistry"}, by: []string{"automator", "test"}, tests: true},
+		{imports: []string{"github.com/google/go-github", "gitlab.com/gitlab-org/api", "code.gitea.io/sdk", "github.com/bradleyfalzon"},
+			by: []string{"automator/forge"}},
 		{imports: []string{"github.com/google/cel-go"}, by: []string{"internal/condition"}},
 		{imports: []string{"github.com/getsops/sops", "filippo.io/age", "github.com/ProtonMail/go-crypto"}, by: []string{"synchronizer/tailor"}},
 		{imports: []string{"github.com/sigstore"}, by: []string{"verify", "publisher/signer", "test"}, tests: true},
