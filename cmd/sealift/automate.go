@@ -13,12 +13,6 @@ import (
 	"sealift.dev/automator"
 )
 
-// Git credentials come from the environment, so that they show in no process list.
-const (
-	gitUsernameVar = "SEALIFT_GIT_USERNAME"
-	gitPasswordVar = "SEALIFT_GIT_PASSWORD"
-)
-
 type automateOptions struct {
 	automator automator.Options
 	once      bool
