@@ -1,3 +1,189 @@
 // Package ledger is what the automator remembers between passes: when it saw a tag first,
 // what it wrote last, how long a list of tags was. It is one small JSON document, kept in Git.
 package ledger
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"time"
+
+	"sealift.dev/automator/hold"
+)
+
+// Where the ledger is kept: one commit without parents, with one file.
+const (
+	Ref    = "refs/sealift/state"
+	Branch = "refs/heads/sealift/state" // where the server refuses Ref
+	File   = "ledger.json"
+)
+
+// Limits of a ledger.
+const (
+	MaxBytes  = 1 << 20
+	maxImages = 2_000
+	maxTags   = 256    // sightings of one image; the newest stay
+	maxNewest = 10_000 // of one that is ordered by them
+	maxHolds  = 64     // of one image; the newest stay
+	maxPaths  = 5_000  // of one image; beyond, what was written counts for every file
+	maxText   = 1_000  // of any text in it
+)
+
+// Ledger is the whole of it. The zero Ledger is of a repository that no automator has seen.
+type Ledger struct {
+	Images map[string]*Image // by NAMESPACE:NAME
+	// Requests are the pull requests that are open as far as is known, by their branch.
+	Requests map[string]Request
+}
+
+// Image is what is remembered of one image.
+type Image struct {
+	// Repo is the repository that Tags and Count are of.
+	Repo string `json:"repo,omitempty"`
+	// Tags are sightings, by tag.
+	Tags map[string]Sighting `json:"tags,omitempty"`
+	// Count is how many tags the last complete list had, roughly: it follows growth in
+	// steps of an eighth, so that a new tag alone is no news.
+	Count int `json:"count,omitempty"`
+	// Shrunk is since when lists are much shorter than Count; zero: they are not.
+	Shrunk time.Time `json:"shrunk,omitzero"`
+	// Written is what was written last; each file is in one of them at most.
+	Written []hold.Written `json:"written,omitempty"`
+	// Holds are the automatic ones.
+	Holds []hold.Hold `json:"holds,omitempty"`
+}
+
+// Sighting is when the automator met a tag.
+type Sighting struct {
+	// First is when it saw the tag first, or the tag with Digest where that is known.
+	First time.Time `json:"first"`
+	// Digest is what the tag was then: sha256:HEX; empty: it was not asked.
+	Digest string `json:"digest,omitempty"`
+	// Signed is the verified time of the signatures of Digest; zero: there is none.
+	Signed time.Time `json:"signed,omitzero"`
+}
+
+// Age counts from here: the verified time, else the first sighting.
+func (s Sighting) Born() time.Time {
+	if !s.Signed.IsZero() {
+		return s.Signed
+	}
+	return s.First
+}
+
+// Request is a pull request that the automator opened.
+type Request struct {
+	Number int64  `json:"number,omitempty"`
+	Commit string `json:"commit"` // that the automator pushed to the branch last, in hex
+	// Images is what merging it would write, by NAMESPACE:NAME.
+	Images map[string]hold.Written `json:"images,omitempty"`
+}
+
+// Knows says that there is an entry for an image: its history need not be read.
+func (l *Ledger) Knows(policy string) bool { return l.Images[policy] != nil }
+
+// Image is the entry for an image. It is made if there is none, and loses its sightings and
+// its count if they are of another repository.
+func (l *Ledger) Image(policy, repo string) *Image {
+	if l.Images == nil {
+		l.Images = map[string]*Image{}
+	}
+	i := l.Images[policy]
+	if i == nil {
+		i = &Image{}
+		l.Images[policy] = i
+	}
+	if i.Repo != repo {
+		i.Repo, i.Tags, i.Count, i.Shrunk = repo, nil, 0, time.Time{}
+	}
+	return i
+}
+
+// Learn notes sightings. One of another digest than the known one replaces it; of one digest
+// the earlier time stays.
+func (i *Image) Learn(sightings map[string]Sighting) {
+	if i.Tags == nil && len(sightings) > 0 {
+		i.Tags = map[string]Sighting{}
+	}
+	for tag, s := range sightings {
+		s.First, s.Signed = s.First.UTC().Truncate(time.Second), s.Signed.UTC().Truncate(time.Second)
+		if known, ok := i.Tags[tag]; ok {
+			s = s.after(known)
+		}
+		i.Tags[tag] = s
+	}
+}
+
+// after is s, learned when known was.
+func (s Sighting) after(known Sighting) Sighting {
+	if s.Digest != known.Digest {
+		return s
+	}
+	if known.First.Before(s.First) {
+		s.First = known.First
+	}
+	if s.Signed.Before(known.Signed) {
+		s.Signed = known.Signed
+	}
+	return s
+}
+
+// Seen is when a tag came, for an order by time. A tag never met came now, and is noted.
+func (i *Image) Seen(tag string, now time.Time) time.Time {
+	if s, ok := i.Tags[tag]; ok {
+		return s.Born()
+	}
+	i.Learn(map[string]Sighting{tag: {First: now}})
+	return i.Tags[tag].First
+}
+
+// Wrote notes what was written to w.Paths. A file is nowhere else then, and versions that were
+// held and are older than this one are passed: hold.Judge ends those.
+func (i *Image) Wrote(w hold.Written) {
+	w.At = w.At.UTC().Truncate(time.Second)
+	w.Paths = slices.Compact(slices.Sorted(slices.Values(w.Paths)))
+	kept := i.Written[:0]
+	for _, old := range i.Written {
+		if old.Paths != nil {
+			old.Paths = slices.DeleteFunc(old.Paths, func(p string) bool { return slices.Contains(w.Paths, p) })
+			if len(old.Paths) == 0 {
+				continue
+			}
+		}
+		kept = append(kept, old)
+	}
+	i.Written = append(kept, w)
+}
+
+// Listed notes how many tags a complete list had. It is asked after gate.Decide.
+func (i *Image) Listed(count int, shrunk bool, now time.Time) {
+	now = now.UTC().Truncate(time.Second)
+	switch {
+	case shrunk && i.Shrunk.IsZero():
+		i.Shrunk = now
+	case shrunk:
+	default:
+		i.Shrunk = time.Time{}
+		if count < i.Count || count > i.Count+i.Count/8 {
+			i.Count = count
+		}
+	}
+}
+
+// order sorts what was written by tag, for an encoding that is always the same.
+func order(a, b hold.Written) int {
+	return cmp.Or(cmp.Compare(a.Tag, b.Tag), cmp.Compare(a.Digest, b.Digest), a.At.Compare(b.At), cmp.Compare(a.Commit, b.Commit))
+}
+
+// Parse reads a ledger. Any error means that it is lost, and to be begun anew: cool-downs start
+// again, and holds are made again from the history.
+func Parse(data []byte) (*Ledger, error) { return nil, errors.New("not yet") }
+
+// Encode gives the same bytes for the same state, MaxBytes at most.
+func (l *Ledger) Encode() ([]byte, error) { return nil, errors.New("not yet") }
+
+// Merge makes one ledger of two that were written at once.
+func Merge(a, b *Ledger) *Ledger { return a }
+
+// Retain forgets the sightings of images that are not configured any more; holds stay.
+func (l *Ledger) Retain(configured []string) {}
