@@ -39,7 +39,7 @@ func rules() []rule {
 		{imports: []string{"sealift.dev/api"}, by: []string{"api", "synchronizer/controller", "synchronizer/console", "test"}, tests: true,
 			symbols: []string{"Config", "ConfigFile", "Publish", "Environment", "Helm", "ImagePath", "Automate", "Image", "Select"}},
 		{imports: []string{"sigs.k8s.io/controller-runtime"}, by: []string{"synchronizer/controller"}},
-		{imports: []string{"github.com/prometheus"}, by: []string{"synchronizer/controller"}},
+		{imports: []string{"github.com/prometheus"}, by: []string{"synchronizer/controller", "automator/metrics"}},
 		{imports: []string{"oras.land/oras-go"}, by: []string{"artifact"}, tests: true},
 		{imports: []string{"github.com/google/go-containerregistry"}, by: []string{"automator", "test"}, tests: true},
 		{imports: []string{"github.com/google/go-github", "gitlab.com/gitlab-org/api", "code.gitea.io/sdk", "github.com/bradleyfalzon"},
