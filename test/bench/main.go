@@ -1,8 +1,9 @@
 // Command bench measures what Sealift costs on this machine: publishing a commit of many manifests
-// beside the bare upload of the same bytes and cosign's signature; verifying; and keeping fleets of
-// releases in a cluster, beside a bare loop that sends the same objects. It asserts nothing.
+// beside the bare upload of the same bytes and cosign's signature; verifying; keeping fleets of
+// releases in a cluster, beside a bare loop that sends the same objects; and updating images in Git,
+// beside git itself. It asserts nothing.
 //
-//	bench [-only publish,verify,fleet] [-runs 5] [-manifests 1000] [-apps 100,500] [-full] [-large 5000] [-json FILE] [-o json]
+//	bench [-only publish,verify,fleet,automate] [-runs 5] [-manifests 1000] [-apps 100,500] [-full] [-large 5000] [-json FILE] [-o json]
 package main
 
 import (
@@ -20,8 +21,6 @@ import (
 	"time"
 
 	"sealift.dev/test/bench/fleet"
-	"sealift.dev/test/parts"
-	"sealift.dev/test/stage"
 )
 
 type options struct {
@@ -52,11 +51,13 @@ func command(ctx context.Context) error {
 			return measureChild(os.Args[2:])
 		case "upload":
 			return uploadFolder(ctx, os.Args[2:])
+		case "tags":
+			return listTags(ctx, os.Args[2:])
 		}
 	}
 	var o options
-	flag.StringVar(&o.only, "only", "publish,verify,fleet", "what is measured")
-	flag.IntVar(&o.runs, "runs", 5, "how often publishing and verifying are measured; the median counts")
+	flag.StringVar(&o.only, "only", "publish,verify,fleet,automate", "what is measured")
+	flag.IntVar(&o.runs, "runs", 5, "how often publishing, verifying and automating are measured; the median counts")
 	flag.IntVar(&o.manifests, "manifests", 1000, "how many manifests of 2 KB the commit has")
 	flag.StringVar(&o.apps, "apps", "100,500", "sizes of the fleets")
 	flag.BoolVar(&o.full, "full", false, "also a fleet of 1,000")
@@ -91,21 +92,22 @@ func command(ctx context.Context) error {
 func (o options) measures(what string) bool { return slices.Contains(strings.Split(o.only, ","), what) }
 
 func measureAll(ctx context.Context, o options) (*report, error) {
-	bin, err := parts.Ensure(ctx, os.Stderr, slices.Concat(stage.SigstoreParts(), stage.ControlPlaneParts(), []string{"cosign3"})...)
-	if err != nil {
-		return nil, err
-	}
 	dir, err := os.MkdirTemp("", "sealift-bench-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	w, err := newWorkshop(ctx, bin, dir, o.manifests)
+	w, err := newWorkshop(ctx, dir, o.manifests)
 	if err != nil {
 		return nil, err
 	}
 	defer w.close()
 	r := &report{Machine: thisMachine(), Runs: o.runs}
+	if o.measures("publish") || o.measures("verify") || o.measures("fleet") {
+		if err := w.furnish(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if o.measures("publish") {
 		if r.Publish, err = w.measurePublish(ctx, o.runs); err != nil {
 			return nil, fmt.Errorf("measuring publishing: %w", err)
@@ -119,6 +121,11 @@ func measureAll(ctx context.Context, o options) (*report, error) {
 	if o.measures("fleet") {
 		if r.Fleet, err = w.measureFleets(ctx, o); err != nil {
 			return nil, fmt.Errorf("measuring fleets: %w", err)
+		}
+	}
+	if o.measures("automate") {
+		if r.Automate, err = w.measureAutomate(ctx, o.runs); err != nil {
+			return nil, fmt.Errorf("measuring the automator: %w", err)
 		}
 	}
 	return r, nil

@@ -11,13 +11,15 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	meters "sealift.dev/test/bench/wire"
 )
 
 // wire is a registry in memory that counts what goes over its connections.
 type wire struct {
 	host    string
 	handler atomic.Pointer[http.Handler]
-	counted atomic.Int64
+	meter   meters.Meter
 	server  *http.Server
 }
 
@@ -30,14 +32,14 @@ func newWire() (*wire, error) {
 	w.server = &http.Server{Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		(*w.handler.Load()).ServeHTTP(rw, r)
 	})}
-	go w.server.Serve(counting{listener, &w.counted}) // ends with close
+	go w.server.Serve(w.meter.Listen(listener)) // ends with close
 	return w, w.empty()
 }
 
 func (w *wire) close() error { return w.server.Close() }
 
 // bytes is how many went over the wire so far, both directions and headers included.
-func (w *wire) bytes() int64 { return w.counted.Load() }
+func (w *wire) bytes() int64 { return w.meter.Total() }
 
 // image is what the manifests run.
 func (w *wire) image() string { return w.host + "/apps/shop:1.0.0" }
@@ -55,32 +57,4 @@ func (w *wire) empty() error {
 		return err
 	}
 	return remote.Write(ref, image)
-}
-
-// counting counts the bytes of all connections.
-type counting struct {
-	net.Listener
-	total *atomic.Int64
-}
-
-func (c counting) Accept() (net.Conn, error) {
-	conn, err := c.Listener.Accept()
-	return countingConn{conn, c.total}, err
-}
-
-type countingConn struct {
-	net.Conn
-	total *atomic.Int64
-}
-
-func (c countingConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	c.total.Add(int64(n))
-	return n, err
-}
-
-func (c countingConn) Write(p []byte) (int, error) {
-	n, err := c.Conn.Write(p)
-	c.total.Add(int64(n))
-	return n, err
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"sealift.dev/test/bench/bump"
 	"sealift.dev/test/bench/fleet"
 )
 
@@ -18,6 +19,8 @@ type report struct {
 	Publish publishing     `json:"publish"`
 	Verify  []verification `json:"verify"`
 	Fleet   *fleet.Report  `json:"fleet,omitempty"`
+	// Automate is what images cost in Git.
+	Automate *bump.Report `json:"automate,omitempty"`
 }
 
 // machine is what the figures are of.
@@ -59,10 +62,18 @@ func (r *report) print(out io.Writer) error {
 	if err := r.printPublish(out); err != nil {
 		return err
 	}
-	if err := r.printVerify(out); err != nil || r.Fleet == nil {
+	if err := r.printVerify(out); err != nil {
 		return err
 	}
-	return r.Fleet.Print(out)
+	if r.Fleet != nil {
+		if err := r.Fleet.Print(out); err != nil {
+			return err
+		}
+	}
+	if r.Automate != nil {
+		return r.Automate.Print(out)
+	}
+	return nil
 }
 
 func (r *report) printPublish(out io.Writer) error {

@@ -6,15 +6,18 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"sealift.dev/test/parts"
 	"sealift.dev/test/stage"
 )
 
-// workshop is what the measurements share: a commit, a key pair, a registry, a Sigstore instance.
+// workshop is what the measurements share: the binary and a registry; furnished, also a commit, a
+// key pair and a Sigstore instance.
 type workshop struct {
 	dir      string
-	bin      string // the parts
+	bin      string // the parts; empty until it is furnished
 	sealift  string
 	registry *wire
 	sigstore *stage.Sigstore
@@ -24,8 +27,8 @@ type workshop struct {
 	commit    string
 }
 
-func newWorkshop(ctx context.Context, bin, dir string, manifests int) (w *workshop, err error) {
-	w = &workshop{dir: dir, bin: bin, sealift: filepath.Join(dir, "sealift"), manifests: manifests}
+func newWorkshop(ctx context.Context, dir string, manifests int) (w *workshop, err error) {
+	w = &workshop{dir: dir, sealift: filepath.Join(dir, "sealift"), manifests: manifests}
 	defer func() {
 		if err != nil {
 			w.close()
@@ -39,18 +42,27 @@ func newWorkshop(ctx context.Context, bin, dir string, manifests int) (w *worksh
 	if w.registry, err = newWire(); err != nil {
 		return w, fmt.Errorf("starting the registry: %w", err)
 	}
-	if w.sigstore, err = stage.StartSigstore(ctx, bin, filepath.Join(dir, "sigstore")); err != nil {
-		return w, err
+	return w, nil
+}
+
+// furnish builds and starts what is about releases.
+func (w *workshop) furnish(ctx context.Context) (err error) {
+	w.bin, err = parts.Ensure(ctx, os.Stderr, slices.Concat(stage.SigstoreParts(), stage.ControlPlaneParts(), []string{"cosign3"})...)
+	if err != nil {
+		return err
+	}
+	if w.sigstore, err = stage.StartSigstore(ctx, w.bin, filepath.Join(w.dir, "sigstore")); err != nil {
+		return err
 	}
 	for _, step := range [][]string{
 		{w.sealift, "keys", "generate", "--output-prefix", "ci"},
-		{filepath.Join(bin, "cosign3"), "signing-config", "create", "--out", "signing-config.json"},
+		{filepath.Join(w.bin, "cosign3"), "signing-config", "create", "--out", "signing-config.json"},
 	} {
 		if _, err := w.measure(ctx, step[0], step[1:]...); err != nil {
-			return w, err
+			return err
 		}
 	}
-	return w, w.commitManifests()
+	return w.commitManifests()
 }
 
 func (w *workshop) close() {

@@ -3,6 +3,7 @@ package stage
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/cgi"
 	"os"
@@ -17,6 +18,8 @@ type GitOptions struct {
 	User, Password string
 	// Wrap stands in front of the server, to count requests or answer some of them wrongly. May be nil.
 	Wrap func(http.Handler) http.Handler
+	// Listen stands around the listener, to count bytes. May be nil.
+	Listen func(net.Listener) net.Listener
 }
 
 // GitServer serves bare repositories over plain HTTP by "git http-backend", for reading and pushing.
@@ -50,7 +53,7 @@ func NewGitServer(dir string, options GitOptions) (*GitServer, error) {
 	if options.Wrap != nil {
 		handler = options.Wrap(handler)
 	}
-	server, err := serve(handler)
+	server, err := serveOn(options.Listen, handler, nil)
 	if err != nil {
 		return nil, fmt.Errorf("starting the Git server: %w", err)
 	}

@@ -148,11 +148,19 @@ func serve(handler http.Handler) (*server, error) { return serveTLS(handler, nil
 
 // serveTLS serves plain HTTP where config is nil.
 func serveTLS(handler http.Handler, config *tls.Config) (*server, error) {
+	return serveOn(nil, handler, config)
+}
+
+// serveOn is serveTLS with something around the listener, or nil.
+func serveOn(around func(net.Listener) net.Listener, handler http.Handler, config *tls.Config) (*server, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
 	s := &server{address: listener.Addr().String()}
+	if around != nil {
+		listener = around(listener)
+	}
 	s.Handler = handler
 	s.ErrorLog = log.New(io.Discard, "", 0)
 	if config != nil {
