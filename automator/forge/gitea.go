@@ -47,7 +47,8 @@ func (g *giteaForge) Find(ctx context.Context, head, base string) ([]Request, er
 				return nil, told("finding the pull request of "+head, err)
 			}
 			for _, pull := range pulls {
-				if pull.Head != nil && pull.Base != nil && pull.Head.Ref == head && pull.Base.Ref == base && pull.Head.RepoID == pull.Base.RepoID {
+				// The label is the branch's name also after the branch was deleted; ref is not.
+				if pull.Head != nil && pull.Base != nil && pull.Head.Name == head && pull.Base.Name == base && pull.Head.RepoID == pull.Base.RepoID {
 					found = append(found, ofGitea(pull))
 				}
 			}
@@ -62,7 +63,7 @@ func (g *giteaForge) Find(ctx context.Context, head, base string) ([]Request, er
 func ofGitea(pull *gitea.PullRequest) Request {
 	r := Request{
 		Number: pull.Index, URL: pull.HTMLURL, State: StateOpen,
-		Head: pull.Head.Ref, Base: pull.Base.Ref, HeadCommit: pull.Head.Sha,
+		Head: pull.Head.Name, Base: pull.Base.Name, HeadCommit: pull.Head.Sha,
 		Title: withoutDraft(pull.Title, "WIP:"), Body: pull.Body, Draft: withoutDraft(pull.Title, "WIP:") != pull.Title,
 	}
 	switch {

@@ -141,9 +141,10 @@ func told(act string, err error) error {
 	return fmt.Errorf("%s: %w", act, err)
 }
 
-// exists says that err is a forge's way of saying that there is such a request.
+// exists says that opening failed with err since there is such a request. GitLab may say so
+// in any language.
 func exists(err error) bool {
 	problem, ok := errors.AsType[*Error](err)
-	return ok && (problem.Status == http.StatusConflict || problem.Status == http.StatusUnprocessableEntity) &&
-		strings.Contains(strings.ToLower(problem.Message), "already exists")
+	return ok && (problem.Status == http.StatusConflict ||
+		problem.Status == http.StatusUnprocessableEntity && strings.Contains(strings.ToLower(problem.Message), "already exists"))
 }
