@@ -4,29 +4,27 @@
 package registry
 
 import (
-	"context"
+	"cmp"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
+
+	"sealift.dev/internal/httpx"
 )
+
+// maxRepositories is how many repositories and hosts a Client remembers.
+const maxRepositories = 4096
+
+// patience is how long a request waits altogether for a host that is busy.
+const patience = 15 * time.Second
 
 // ErrNotFound says that a registry does not have the repository, the tag or the digest.
 var ErrNotFound = errors.New("the registry does not have it")
-
-// RestError says that a host is not asked before Until, because it said that it is busy.
-type RestError struct {
-	Host  string
-	Until time.Time
-}
-
-func (e *RestError) Error() string {
-	return fmt.Sprintf("%s is busy and is left alone until %s", e.Host, e.Until.UTC().Format(time.RFC3339))
-}
 
 // Keychain finds credentials for registries.
 type Keychain = authn.Keychain
@@ -43,78 +41,73 @@ type Options struct {
 	// registry's own domain.
 	TokenServers []string
 	// Rate is how many requests a second one host gets at most, AtOnce how many at a time.
-	// Zero: 20 and 8.
+	// Zero: 50 and 8.
 	Rate   float64
 	AtOnce int
+	// Now tells the time. Nil: time.Now.
+	Now func() time.Time
 }
 
 // Client asks registries. It is safe for concurrent use, and made once for a process: what it
 // learns about hosts and repositories makes later questions cheaper.
 type Client struct {
-	opts Options
+	keychain  Keychain
+	transport http.RoundTripper
+	hosts     *hosts
+	naming    []name.Option
+	now       func() time.Time
+	pages     *pageCache
+	platforms *platformCache
+
+	mu           sync.Mutex
+	repositories map[string]*repository
+	challenges   map[string]*challenge
 }
 
 // New makes a client. It asks nobody yet.
-func New(opts Options) (*Client, error) { return &Client{opts: opts}, nil }
-
-// Listing is how a list of tags came about.
-type Listing struct {
-	Count     int  // tags that were offered
-	Invalid   int  // names that no tag can have; they are not offered
-	Complete  bool // every tag was offered, not only those with the prefixes
-	Unchanged bool // the registry says that the list is what it was the last time; it is offered all the same
-	Requests  int  // for pages
-}
-
-// Want is what one image wants of a repository's list.
-type Want struct {
-	// Prefixes: tags that begin with none of them may be left out. Nil: none may.
-	Prefixes []string
-	// Offer gets tags in the registry's order, from one goroutine.
-	Offer func(tag string)
-}
-
-// Tags hands every tag of a repository to offer, or at least those that begin with one of
-// prefixes. After an error what was offered is not the whole list, and is to be thrown away.
-func (c *Client) Tags(ctx context.Context, repo string, prefixes []string, offer func(tag string)) (Listing, error) {
-	return c.List(ctx, repo, Want{Prefixes: prefixes, Offer: offer})
-}
-
-// List is Tags for several images of one repository, which share one list.
-func (c *Client) List(ctx context.Context, repo string, wants ...Want) (Listing, error) {
-	return Listing{}, errors.New("not yet")
-}
-
-// Digest is the digest that a tag has now (sha256:HEX). ErrNotFound: there is no such tag.
-func (c *Client) Digest(ctx context.Context, repo, tag string) (string, error) {
-	return "", errors.New("not yet")
-}
-
-// Platforms are those of the image or index with a digest, as OS/ARCHITECTURE[/VARIANT],
-// sorted. Empty: it says none, as a Helm chart does.
-func (c *Client) Platforms(ctx context.Context, repo, digest string) ([]string, error) {
-	return nil, errors.New("not yet")
-}
-
-// Hint says that a webhook spoke about a repository: the next list is asked for as a whole,
-// without relying on what is known of the last one.
-func (c *Client) Hint(repo string) {}
-
-// Host is what is known about a registry's host.
-type Host struct {
-	Name      string
-	Rest      time.Time // it is not asked before; zero: it may be
-	Limit     int       // pulls that it allows in Window; 0: it has not said
-	Remaining int       // of Limit, when it last said
-	Window    time.Duration
+func New(opts Options) (*Client, error) {
+	if opts.Rate < 0 || opts.AtOnce < 0 {
+		return nil, errors.New("a host's budget is not negative")
+	}
+	if opts.Keychain == nil {
+		opts.Keychain = authn.DefaultKeychain
+	}
+	if opts.Transport == nil {
+		opts.Transport = httpx.NewTransport()
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	guard := &httpx.Guard{
+		Base: &bounded{inner: opts.Transport, limit: maxPageBytes, plainHTTP: opts.PlainHTTP},
+		Pace: httpx.DefaultPace(), TokenServers: opts.TokenServers,
+	}
+	c := &Client{
+		keychain: opts.Keychain, now: opts.Now,
+		hosts:        newHosts(guard, cmp.Or(opts.Rate, 50), cmp.Or(opts.AtOnce, 8), opts.Now),
+		pages:        newPageCache(maxCachedBytes),
+		platforms:    newPlatformCache(maxPlatforms),
+		repositories: map[string]*repository{},
+		challenges:   map[string]*challenge{},
+	}
+	c.transport = &httpx.Retry{Base: c.hosts, Patience: patience}
+	if opts.PlainHTTP {
+		c.naming = append(c.naming, name.Insecure)
+	}
+	return c, nil
 }
 
 // Hosts are the hosts that were asked, by name.
-func (c *Client) Hosts() []Host { return nil }
+func (c *Client) Hosts() []Host { return c.hosts.all() }
 
-// HasPlatform says that platforms, as Platforms tells them, hold want. linux/arm64 and
-// linux/arm64/v8 are one, and so are linux/arm and linux/arm/v7.
-func HasPlatform(platforms []string, want string) bool { return false }
+// Hint says that a webhook spoke about a repository: the next list is asked for as a whole,
+// without relying on what is known of the last one.
+func (c *Client) Hint(repo string) {
+	if r, err := c.repository(repo); err == nil {
+		r.forget()
+		c.pages.forget(r.ref.Name())
+	}
+}
 
 // Same says that two spellings name one repository: nginx is docker.io/library/nginx.
 func Same(a, b string) bool {
@@ -124,4 +117,51 @@ func Same(a, b string) bool {
 	}
 	y, err := name.NewRepository(b)
 	return err == nil && strings.EqualFold(x.Name(), y.Name())
+}
+
+// repository is what a Client knows about one.
+type repository struct {
+	ref  name.Repository
+	turn chan struct{} // holds one value while a list is made
+
+	mu      sync.Mutex
+	order   order
+	session *session
+}
+
+// repository finds what is known about a repository. Spellings of one share it.
+func (c *Client) repository(repo string) (*repository, error) {
+	ref, err := name.NewRepository(repo, c.naming...)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.repositories[ref.Name()]
+	if r == nil {
+		if len(c.repositories) >= maxRepositories {
+			clear(c.repositories) // what was learned costs requests to learn again, and nothing else
+		}
+		r = &repository{ref: ref, turn: make(chan struct{}, 1)}
+		c.repositories[ref.Name()] = r
+	}
+	return r, nil
+}
+
+func (r *repository) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.order = order{}
+}
+
+func (r *repository) known() order {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.order
+}
+
+func (r *repository) learn(o order) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.order = o
 }
