@@ -62,7 +62,11 @@ func (p Past) Reverts(id string) bool {
 	return false
 }
 
-func (p Past) of(image string) []Written { return p.written[full(image)] }
+// latest is what was written last, if anything was.
+func (p Past) latest(image string) []Written {
+	all := p.written[full(image)]
+	return all[:min(1, len(all))]
+}
 
 // trailers are what the lines at the end of a message say.
 func trailers(message string) map[string]Written {

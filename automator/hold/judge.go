@@ -20,7 +20,7 @@ type Written struct {
 // Value is what a place at the tip holds now.
 type Value struct {
 	Path        string // of the file
-	Tag, Digest string // empty: it has none
+	Tag, Digest string // empty: it has none, or the place holds the other alone
 	Foreign     bool   // it is of another repository than the image's
 	Held        bool   // its marker says {"$sealift": "hold"}
 }
@@ -51,14 +51,19 @@ type Outcome struct {
 	Store []Hold
 	// Frozen says which of Values nobody but a person may write, and why.
 	Frozen map[int]string
+	// Written is what the ledger keeps of Question.Written: files that moved or were copied
+	// are in it under their names of now, and what only the history knew as well.
+	Written []Written
 }
 
 // Judge compares what is there with what was written last.
 func Judge(q Question) Outcome {
 	o := Outcome{Frozen: map[int]string{}}
 	var found []Hold
+	kept := keep(q)
 	for i, v := range q.Values {
 		last, known := q.last(v)
+		kept.take(v, last, known)
 		if why := q.frozen(v, last, known); why != "" {
 			o.Frozen[i] = why
 		}
@@ -78,6 +83,7 @@ func Judge(q Question) Outcome {
 		o.Store = q.add(o.Store, h)
 	}
 	o.Holds = q.inForce(o.Store)
+	o.Written = kept.written
 	return o
 }
 
@@ -86,16 +92,15 @@ func Judge(q Question) Outcome {
 func (q Question) last(v Value) (Written, bool) {
 	var gone []Written
 	for _, w := range q.Written {
-		if w.Paths == nil || slices.Contains(w.Paths, v.Path) {
+		if slices.Contains(w.Paths, v.Path) {
 			return w, true
 		}
-		if slices.ContainsFunc(w.Paths, func(p string) bool { return !q.has(p) }) {
+		if w.Paths == nil || slices.ContainsFunc(w.Paths, func(p string) bool { return !q.has(p) }) {
 			gone = append(gone, w)
 		}
 	}
 	if len(q.Written) == 0 {
-		gone = q.Past.of(q.Image)
-		gone = gone[:min(1, len(gone))]
+		gone = q.Past.latest(q.Image)
 	}
 	return q.highest(gone)
 }
@@ -121,7 +126,7 @@ func (q Question) frozen(v Value, last Written, known bool) string {
 		return "its marker holds it"
 	case v.Foreign:
 		return "the value is of another repository; a person wrote it on purpose"
-	case known && v.Tag == last.Tag, q.Moving != "" && v.Tag == q.Moving:
+	case known && v.Tag == last.Tag, v.Tag == "" && v.Digest != "", q.Moving != "" && v.Tag == q.Moving:
 		return ""
 	}
 	other := v.Tag
@@ -144,7 +149,7 @@ func beside(tag, other string) string {
 // reverted is what follows from one value beside what was written last.
 func (q Question) reverted(v Value, last Written) []Hold {
 	h := Hold{Image: q.Image, Kind: Reverted, Everything: q.Freeze, Commit: last.Commit, Since: q.Now}
-	if v.Tag == last.Tag {
+	if v.Tag == last.Tag || v.Tag == "" {
 		if v.Digest == "" || last.Digest == "" || v.Digest == last.Digest {
 			return nil
 		}

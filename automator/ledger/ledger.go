@@ -3,8 +3,6 @@
 package ledger
 
 import (
-	"cmp"
-	"errors"
 	"slices"
 	"time"
 
@@ -26,7 +24,6 @@ const (
 	maxNewest = 10_000 // of one that is ordered by them
 	maxHolds  = 64     // of one image; the newest stay
 	maxPaths  = 5_000  // of one image; beyond, what was written counts for every file
-	maxText   = 1_000  // of any text in it
 )
 
 // Ledger is the whole of it. The zero Ledger is of a repository that no automator has seen.
@@ -42,6 +39,8 @@ type Image struct {
 	Repo string `json:"repo,omitempty"`
 	// Tags are sightings, by tag.
 	Tags map[string]Sighting `json:"tags,omitempty"`
+	// ByTime says that Tags order the image (newest), so that none may be forgotten.
+	ByTime bool `json:"byTime,omitempty"`
 	// Count is how many tags the last complete list had, roughly: it follows growth in
 	// steps of an eighth, so that a new tag alone is no news.
 	Count int `json:"count,omitempty"`
@@ -63,7 +62,7 @@ type Sighting struct {
 	Signed time.Time `json:"signed,omitzero"`
 }
 
-// Age counts from here: the verified time, else the first sighting.
+// Born is what ages count from: the verified time, else the first sighting.
 func (s Sighting) Born() time.Time {
 	if !s.Signed.IsZero() {
 		return s.Signed
@@ -129,10 +128,12 @@ func (s Sighting) after(known Sighting) Sighting {
 }
 
 // Seen is when a tag came, for an order by time. A tag never met came now, and is noted.
+// More than 10,000 are an error of Encode.
 func (i *Image) Seen(tag string, now time.Time) time.Time {
 	if s, ok := i.Tags[tag]; ok {
 		return s.Born()
 	}
+	i.ByTime = true
 	i.Learn(map[string]Sighting{tag: {First: now}})
 	return i.Tags[tag].First
 }
@@ -142,10 +143,13 @@ func (i *Image) Seen(tag string, now time.Time) time.Time {
 func (i *Image) Wrote(w hold.Written) {
 	w.At = w.At.UTC().Truncate(time.Second)
 	w.Paths = slices.Compact(slices.Sorted(slices.Values(w.Paths)))
-	kept := i.Written[:0]
+	var kept []hold.Written
 	for _, old := range i.Written {
+		if w.Paths == nil {
+			break
+		}
 		if old.Paths != nil {
-			old.Paths = slices.DeleteFunc(old.Paths, func(p string) bool { return slices.Contains(w.Paths, p) })
+			old.Paths = slices.DeleteFunc(slices.Clone(old.Paths), func(p string) bool { return slices.Contains(w.Paths, p) })
 			if len(old.Paths) == 0 {
 				continue
 			}
@@ -169,21 +173,3 @@ func (i *Image) Listed(count int, shrunk bool, now time.Time) {
 		}
 	}
 }
-
-// order sorts what was written by tag, for an encoding that is always the same.
-func order(a, b hold.Written) int {
-	return cmp.Or(cmp.Compare(a.Tag, b.Tag), cmp.Compare(a.Digest, b.Digest), a.At.Compare(b.At), cmp.Compare(a.Commit, b.Commit))
-}
-
-// Parse reads a ledger. Any error means that it is lost, and to be begun anew: cool-downs start
-// again, and holds are made again from the history.
-func Parse(data []byte) (*Ledger, error) { return nil, errors.New("not yet") }
-
-// Encode gives the same bytes for the same state, MaxBytes at most.
-func (l *Ledger) Encode() ([]byte, error) { return nil, errors.New("not yet") }
-
-// Merge makes one ledger of two that were written at once.
-func Merge(a, b *Ledger) *Ledger { return a }
-
-// Retain forgets the sightings of images that are not configured any more; holds stay.
-func (l *Ledger) Retain(configured []string) {}
