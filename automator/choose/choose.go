@@ -5,6 +5,7 @@ package choose
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -68,6 +69,7 @@ func newOrdering(r Rule) (ordering, error) {
 			set = append(set, name)
 		}
 	}
+	slices.Sort(set)
 	switch {
 	case len(set) == 0:
 		return nil, errors.New(`there is no policy; hint: set semver, alphabetical, numerical, newest or digest; semver: "*" means any release`)

@@ -48,7 +48,7 @@ func (o numerical) compare(a, b position) int {
 	return directed(cmp.Compare(a.number, b.number), o.descending)
 }
 
-// parse reads 64-bit floats, as Flux does. Infinity and NaN are no numbers here: a tag of that
+// parse reads 64-bit floats as Go spells them, which is what Flux takes. Infinity and NaN are no numbers here: a tag of that
 // name would win for ever, or be in no order at all.
 func (o numerical) parse(text string) (position, string) {
 	number, err := strconv.ParseFloat(text, 64)
