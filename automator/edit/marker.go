@@ -37,7 +37,7 @@ type marker struct {
 // parseMarker reads a comment from its first # on. Whatever is not exactly a
 // marker is a comment for people, and no error.
 func parseMarker(comment string) (marker, bool) {
-	if !strings.HasPrefix(comment, "#") || !strings.Contains(comment, markerKey) {
+	if !strings.HasPrefix(comment, "#") {
 		return marker{}, false
 	}
 	decoder := json.NewDecoder(strings.NewReader(strings.TrimLeft(comment, "#")))

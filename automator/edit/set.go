@@ -102,7 +102,7 @@ func (f *File) Set(values map[int]string) ([]byte, error) {
 	})
 	var out []byte
 	s := splice{want: map[int]string{}, written: map[*Target]map[int]string{}}
-	at := 0
+	at, changed := 0, false
 	for _, i := range order {
 		if i < 0 || i >= len(f.places) {
 			return nil, fmt.Errorf("there is no place %d", i)
@@ -116,10 +116,10 @@ func (f *File) Set(values map[int]string) ([]byte, error) {
 			return nil, fmt.Errorf("line %d: %w", p.Line, err)
 		}
 		out = append(append(out, f.data[at:p.start]...), text...)
-		at = p.end
+		at, changed = p.end, true
 		s.note(p, values[i])
 	}
-	if at == 0 {
+	if !changed {
 		return f.data, nil
 	}
 	out = append(out, f.data[at:]...)

@@ -77,23 +77,17 @@ func (t *text) nextLine(nodes []flat, node int) int {
 // people, as of a line that is commented out, is none.
 func (t *text) markerOn(line int) (marker, bool) {
 	rest := t.trimmedLine(line)
-	if !strings.Contains(rest, markerKey) {
-		return marker{}, false
-	}
+	last := strings.LastIndex(rest, markerKey)
 	if strings.HasPrefix(rest, "#") {
 		return parseMarker(rest)
 	}
-	for at := strings.IndexByte(rest, '#'); at >= 0; {
-		if isBlank(rest[at-1]) {
-			if m, ok := parseMarker(rest[at:]); ok {
-				return m, true
-			}
+	for at := 0; at < last; at++ {
+		if rest[at] != '#' || !isBlank(rest[at-1]) {
+			continue
 		}
-		next := strings.IndexByte(rest[at+1:], '#')
-		if next < 0 {
-			break
+		if m, ok := parseMarker(rest[at:]); ok {
+			return m, true
 		}
-		at += 1 + next
 	}
 	return marker{}, false
 }
