@@ -4,9 +4,12 @@ package remote
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"sync"
 	"sync/atomic"
+
+	"github.com/go-git/go-git/v5/plumbing"
 )
 
 // Options say which repository, and how it is reached. Only URL is required.
@@ -52,6 +55,21 @@ type Limits struct {
 	Cache    int64 // bytes of trees and files kept between snapshots; default 64 MiB
 }
 
+func (l Limits) complete() Limits {
+	for _, field := range []struct {
+		value *int64
+		most  int64
+	}{{&l.Transfer, 256 << 20}, {&l.Total, 256 << 20}, {&l.Object, 64 << 20}, {&l.File, 1 << 20}, {&l.Cache, 64 << 20}} {
+		if *field.value == 0 {
+			*field.value = field.most
+		}
+	}
+	if l.Objects == 0 {
+		l.Objects = 1_000_000
+	}
+	return l
+}
+
 // Repository is a Git repository on a server. It is safe for concurrent use, one request at a
 // time. It remembers what the server can do, and the trees and files that it has read.
 type Repository struct {
@@ -62,10 +80,11 @@ type Repository struct {
 	traffic *traffic
 
 	mu     sync.Mutex
-	reader *greeting // what the server said first; nil: not asked, or not valid any more
-	last   *Snapshot
+	reader *greeting   // what the server said first; nil: not asked, or not valid any more
+	writer *greeting   // the same, for pushes
+	recent []*Snapshot // the last used first
 	blobs  *cache
-	logs   map[hash]Commit
+	logs   map[plumbing.Hash]Commit
 }
 
 // Traffic is what a Repository has exchanged with its server so far.
@@ -80,3 +99,27 @@ type traffic struct{ requests, sent, received atomic.Int64 }
 func (r *Repository) Traffic() Traffic {
 	return Traffic{Requests: r.traffic.requests.Load(), Sent: r.traffic.sent.Load(), Received: r.traffic.received.Load()}
 }
+
+// Open checks the options. It does not speak to the server.
+func Open(o Options) (*Repository, error) {
+	address, err := parseAddress(o.URL)
+	if err != nil {
+		return nil, err
+	}
+	o.Limits = o.Limits.complete()
+	r := &Repository{
+		url: o.URL, signer: o.Signer, limits: o.Limits, traffic: new(traffic),
+		blobs: newCache(o.Limits.Cache), logs: map[plumbing.Hash]Commit{},
+	}
+	if address.Scheme != "ssh" {
+		r.wire = newHTTPWire(address, o, r.traffic)
+		return r, nil
+	}
+	if r.wire, err = newSSHWire(address, o, r.traffic); err != nil {
+		return nil, fmt.Errorf("repository %s: %w", o.URL, err)
+	}
+	return r, nil
+}
+
+// Close hangs up connections that are kept between requests. The Repository can be used again.
+func (r *Repository) Close() { r.wire.close() }

@@ -3,19 +3,17 @@
 package httpx
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
-	"time"
 )
 
 // What a Guard refuses, for callers that choose by it (errors.Is).
 var (
-	ErrSlow        = errors.New("the registry is too slow")
+	ErrSlow        = errors.New("the server is too slow")
 	ErrEncoding    = errors.New("the content encoding was not asked for")
 	ErrTokenServer = errors.New("no credentials are sent there")
 	ErrAddress     = errors.New("no registry has such an address")
@@ -44,25 +42,16 @@ func (g *Guard) RoundTrip(request *http.Request) (*http.Response, error) {
 }
 
 func (g *Guard) send(first *url.URL, request *http.Request) (*http.Response, error) {
-	ctx, cancel := context.WithCancelCause(request.Context())
-	request = request.Clone(ctx)
+	request = request.Clone(request.Context())
 	request.Header.Set("Accept-Encoding", "identity")
-	late := time.AfterFunc(g.Pace.headerTime(request), func() { cancel(ErrSlow) })
-	response, err := g.Base.RoundTrip(request)
-	late.Stop()
+	response, err := g.Pace.Send(g.Base, request)
 	if err != nil {
-		if cause := context.Cause(ctx); errors.Is(cause, ErrSlow) {
-			err = cause
-		}
-		cancel(nil)
 		return nil, err
 	}
 	if err := g.checkResponse(first, response); err != nil {
 		_ = response.Body.Close()
-		cancel(nil)
 		return nil, err
 	}
-	response.Body = watch(ctx, cancel, response.Body, g.Pace)
 	return response, nil
 }
 

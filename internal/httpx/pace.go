@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Pace is how long a registry may take.
+// Pace is how long a server may take.
 type Pace struct {
 	Header time.Duration // until an answer begins
 	Window time.Duration // in which a body brings Bytes bytes at least, or ends
@@ -24,6 +24,29 @@ func DefaultPace() Pace {
 // headerTime grows with what is sent first, at the slowest pace allowed.
 func (p Pace) headerTime(request *http.Request) time.Duration {
 	return p.Header + time.Duration(max(request.ContentLength, 0)/max(p.Bytes, 1))*p.Window
+}
+
+// Send carries request by base and hangs up, with ErrSlow, on an answer that is too slow.
+func (p Pace) Send(base http.RoundTripper, request *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(request.Context())
+	late := time.AfterFunc(p.headerTime(request), func() { cancel(ErrSlow) })
+	response, err := base.RoundTrip(request.WithContext(ctx))
+	late.Stop()
+	if err != nil {
+		if cause := context.Cause(ctx); errors.Is(cause, ErrSlow) {
+			err = cause
+		}
+		cancel(nil)
+		return nil, err
+	}
+	response.Body = p.Watch(ctx, cancel, response.Body)
+	return response, nil
+}
+
+// Watch reads from a stream and cancels ctx, with ErrSlow, when it is too slow. Closing what it
+// returns closes from and cancels ctx.
+func (p Pace) Watch(ctx context.Context, cancel context.CancelCauseFunc, from io.ReadCloser) io.ReadCloser {
+	return watch(ctx, cancel, from, p)
 }
 
 // body hangs up when too little arrives in a window. Only the time counts in
