@@ -2,8 +2,9 @@ package compare
 
 import (
 	"fmt"
-	"html"
 	"strings"
+
+	"sealift.dev/internal/text"
 )
 
 // MaxComment is how many characters a comment on GitHub may have.
@@ -95,17 +96,7 @@ func (o Object) lines() []string {
 }
 
 // code is s as it stands, in backticks.
-func code(s string) string {
-	s = line(s)
-	fence := "`"
-	for strings.Contains(s, fence) {
-		fence += "`"
-	}
-	if fence == "`" {
-		return fence + s + fence
-	}
-	return fence + " " + s + " " + fence
-}
+func code(s string) string { return text.Code(line(s)) }
 
 func codeOf(s string) string {
 	if s == "" {
@@ -115,15 +106,4 @@ func codeOf(s string) string {
 }
 
 // escape makes text of s in HTML and in Markdown.
-func escape(s string) string {
-	s = html.EscapeString(line(s))
-	var b strings.Builder
-	for _, r := range s {
-		if strings.ContainsRune("\\`*_{}[]()#+-.!|~>@:", r) {
-			fmt.Fprintf(&b, "&#%d;", r)
-			continue
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
-}
+func escape(s string) string { return text.Markdown(line(s)) }

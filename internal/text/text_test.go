@@ -22,3 +22,15 @@ func TestForeignText(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// TestMarkdown has what tags and file names may hold: markup, mentions, HTML.
+func TestMarkdown(t *testing.T) {
+	if got, want := Code("a`b``c"), "``` a`b``c ```"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	for _, hostile := range []string{"<img src=x>", "@everyone", "[a](http://x)", "|", "`x`", "**b**", "https://x"} {
+		if got := Markdown(hostile); strings.ContainsAny(got, "<>@[](|`*:") {
+			t.Errorf("%q became %q", hostile, got)
+		}
+	}
+}
