@@ -18,8 +18,10 @@ type Commit struct {
 	ID      string
 	Parents []string
 	Author  Author
-	Time    time.Time // of the committer
-	Message string
+	// Committer made the commit as it is: who amends or rebases another's.
+	Committer Author
+	Time      time.Time // of the committer
+	Message   string
 }
 
 // History gives up to n commits from tip on, newest first, without their files where the
@@ -97,7 +99,7 @@ func commitOf(from objects, id plumbing.Hash) (Commit, error) {
 		return Commit{}, err
 	}
 	found := Commit{
-		ID: id.String(), Author: Author{c.Author.Name, c.Author.Email}, Time: c.Committer.When,
+		ID: id.String(), Author: Author{c.Author.Name, c.Author.Email}, Committer: Author{c.Committer.Name, c.Committer.Email}, Time: c.Committer.When,
 		Message: strings.ToValidUTF8(c.Message, "?"),
 	}
 	for _, parent := range c.ParentHashes {

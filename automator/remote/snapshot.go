@@ -149,6 +149,11 @@ func (s *Snapshot) Find(path string) (blob string, err error) {
 	return e.id.String(), nil
 }
 
+// BlobID is the id that Git gives a file of this content, for Find's.
+func BlobID(content []byte) string {
+	return plumbing.ComputeHash(plumbing.BlobObject, content).String()
+}
+
 func (s *Snapshot) find(path string) (entry, bool, error) {
 	e := entry{mode: modeDir, id: s.root}
 	for part := range strings.SplitSeq(path, "/") {
