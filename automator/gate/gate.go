@@ -54,14 +54,14 @@ type Proof struct {
 	Time time.Time
 }
 
-// Value is what a place holds now.
+// Value is what a place holds now. A place that holds a digest alone has no Tag.
 type Value struct {
 	Tag, Digest string
 	// Pinned places hold a digest, or are to hold one.
 	Pinned bool
 }
 
-// Question is everything known about one image. Repo, Candidates, Compare and Now are needed.
+// Question is everything known about one image. Candidates, Compare and Now are needed.
 type Question struct {
 	Candidates []choose.Candidate // best first
 	Current    []Value            // of the places that may be written; equal ones once is enough
@@ -124,35 +124,10 @@ type Decision struct {
 	Refusals []Refusal
 	// Until is when a refusal may end by itself; zero: none does.
 	Until time.Time
-	// Learned are sightings for the ledger.
+	// Learned are sightings for the ledger, also those of a decision that failed.
 	Learned map[string]ledger.Sighting
 	// Shrunk says that the list is much shorter than before, for the ledger.
 	Shrunk bool
+
+	question Question
 }
-
-// Decide asks the gates about one candidate after the other, best first, until one passes
-// all, or is there already. Its error is of a lookup that failed.
-func Decide(ctx context.Context, q Question, facts Facts) (Decision, error) {
-	return Decision{}, errors.New("not yet")
-}
-
-// For is what a place that holds current now gets. A reason says why it stays as it is.
-func (d Decision) For(current string) (choice Choice, reason string) { return Choice{}, "not yet" }
-
-// Recheck asks for the digests again, directly before they are written, and names the tags
-// that moved since. Pinned values need it not: they hold what was checked.
-func Recheck(ctx context.Context, d Decision, facts Facts) (moved map[string]string, err error) {
-	return nil, errors.New("not yet")
-}
-
-// Window is when updates may be made.
-type Window struct{}
-
-// NewWindow checks days (Mon, Tue ...; none: all), times of day (09:00; to may be on the next
-// day; both empty: the whole day) and an IANA time zone (empty: UTC).
-func NewWindow(days []string, from, to, zone string) (*Window, error) {
-	return nil, errors.New("not yet")
-}
-
-// Opens is when it is open, at the earliest at t; t itself: it is open.
-func (w *Window) Opens(t time.Time) time.Time { return t }
