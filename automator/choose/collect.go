@@ -51,7 +51,7 @@ func (c *Collector) Offer(tag string) {
 	at, why := c.policy.position(tag, &c.options)
 	if why != "" {
 		if c.err == nil && c.policy.order.strict() && at.tag != "" {
-			c.err = fmt.Errorf("tag %q: %s", tag, why)
+			c.err = fmt.Errorf("tag %q: %s; hint: narrow match", tag, why)
 		}
 		return
 	}
@@ -84,7 +84,7 @@ func (c *Collector) Ranked() ([]Candidate, error) {
 		return nil, c.err
 	}
 	if len(c.best) == 0 {
-		return nil, fmt.Errorf("%w: %d tags, %s", ErrNothing, c.count, c.policy)
+		return nil, fmt.Errorf("%w for %s, among %d", ErrNothing, c.policy, c.count)
 	}
 	return slices.Clone(c.best), nil
 }

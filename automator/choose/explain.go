@@ -1,6 +1,9 @@
 package choose
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Verdict is what a policy says of one tag.
 type Verdict struct {
@@ -30,20 +33,33 @@ func (p *Policy) Explain(tag string) Verdict {
 	if why := p.order.admits(at); why != "" {
 		return out(text, why)
 	}
-	return Verdict{Tag: tag, In: true, Text: text, Reason: p.String()}
+	return Verdict{Tag: tag, In: true, Text: text, Reason: p.admitted()}
 }
 
-// String says in words what the policy takes: for messages.
+// String names the policy: for messages.
 func (p *Policy) String() string {
 	switch r := p.rule; {
 	case r.Semver != "":
-		return fmt.Sprintf("in the range %q", r.Semver)
+		return fmt.Sprintf("semver %q", r.Semver)
 	case r.Alphabetical != "":
-		return "in alphabetical order, " + r.Alphabetical
+		return "alphabetical " + strings.ToLower(r.Alphabetical)
 	case r.Numerical != "":
-		return "in numerical order, " + r.Numerical
+		return "numerical " + strings.ToLower(r.Numerical)
 	case r.Digest != "":
-		return "the tag to follow, " + r.Digest
+		return "digest " + r.Digest
 	}
-	return "the newest"
+	return "newest"
+}
+
+// admitted says why a candidate is one.
+func (p *Policy) admitted() string {
+	switch r := p.rule; {
+	case r.Semver != "":
+		return fmt.Sprintf("it is in the range %q", r.Semver)
+	case r.Digest != "":
+		return "it is the tag to follow"
+	case r.Match != "":
+		return "it matches " + r.Match
+	}
+	return "every tag is"
 }

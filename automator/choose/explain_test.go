@@ -25,10 +25,10 @@ func TestExplain(t *testing.T) {
 		{Rule{Semver: "1.x", Match: `^(.*)-x$`, Extract: "$1"}, "1.2.3-x", true, "1.2.3", "in the range"},
 		{Rule{Semver: "1.x", Match: `^(.*)-x$`, Extract: "$1"}, "1.2.3", false, "", `does not match ^(.*)-x$`},
 		{Rule{Semver: "1.x", Match: `(.*)`, Extract: strings.Repeat("$1", 200)}, "1.2.3", false, "", "1000 bytes"},
-		{Rule{Numerical: "asc"}, "7", true, "7", "numerical"},
+		{Rule{Numerical: "asc"}, "7", true, "7", "every tag"},
 		{Rule{Numerical: "asc"}, "x", false, "x", "fails"},
-		{Rule{Alphabetical: "desc"}, "x", true, "x", "desc"},
-		{Rule{Newest: true}, "x", true, "x", "newest"},
+		{Rule{Alphabetical: "desc"}, "x", true, "x", "every tag"},
+		{Rule{Newest: true}, "x", true, "x", "every tag"},
 		{Rule{Digest: "latest"}, "latest", true, "latest", "follow"},
 		{Rule{Digest: "latest"}, "main", false, "main", "not the tag to follow"},
 	} {

@@ -53,7 +53,7 @@ func (o numerical) compare(a, b position) int {
 func (o numerical) parse(text string) (position, string) {
 	number, err := strconv.ParseFloat(text, 64)
 	if err != nil || math.IsInf(number, 0) || math.IsNaN(number) {
-		return position{}, fmt.Sprintf("%q is no number that can be ordered, and one such value fails a numerical policy; hint: narrow match", text)
+		return position{}, fmt.Sprintf("%q is no number, and one such value fails a numerical policy", text)
 	}
 	return position{number: number}, ""
 }

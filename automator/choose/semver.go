@@ -62,7 +62,7 @@ func (o versions) admits(at position) string {
 	case o.want.Check(at.version):
 		return ""
 	case at.version.Prerelease() != "" && o.withPre.Check(at.version):
-		return fmt.Sprintf("it is a pre-release, and those are out because no part of %q names one; hint: -0 behind a version lets them in", o.text)
+		return fmt.Sprintf("it is a pre-release, and %q names none", o.text)
 	}
 	return fmt.Sprintf("it is not in the range %q", o.text)
 }

@@ -30,7 +30,7 @@ func newRootCommand(s streams) *cobra.Command {
   sealift automate   commits newer image versions back to Git
 
 Exit codes: 0 done, 1 error, 2 usage, 3 the release is not trusted, 4 differences
-(with --exit-code).`,
+(with --exit-code), 5 nothing matched.`,
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -57,6 +57,7 @@ Exit codes: 0 done, 1 error, 2 usage, 3 the release is not trusted, 4 difference
 		newConfirmCommand(s),
 		newRollbackCommand(s),
 		newAutomateCommand(s),
+		newImagesCommand(s),
 		newInstallCommand(s),
 		newUninstallCommand(s),
 		newKeysCommand(s),
@@ -77,12 +78,14 @@ const (
 	exitUsage     = 2
 	exitUntrusted = 3
 	exitDifferent = 4
+	exitNothing   = 5
 )
 
 // exitCode is the one table from errors to exit codes.
 func exitCode(err error) int {
 	var refusal *verify.Refusal
 	var misuse usageError
+	var nothing nothingError
 	switch {
 	case err == nil:
 		return 0
@@ -94,6 +97,8 @@ func exitCode(err error) int {
 		return exitUntrusted
 	case errors.Is(err, errDifferent):
 		return exitDifferent
+	case errors.As(err, &nothing):
+		return exitNothing
 	}
 	return exitError
 }
