@@ -136,15 +136,13 @@ func readTags(from io.Reader, take func(tag string) error) (int, error) {
 	d := &tagDecoder{source: &rationed{inner: from}}
 	d.json = json.NewDecoder(d.source)
 	count, err := d.object(take)
-	if err == nil {
-		if _, more := d.token(); !errors.Is(more, io.EOF) {
-			err = errors.New("there is something behind it")
-		}
-	}
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
-	return count, err
+	if err != nil {
+		return count, err
+	}
+	return count, d.end()
 }
 
 // tagDecoder reads JSON token by token, so that no page is held as a whole.
@@ -156,6 +154,19 @@ type tagDecoder struct {
 func (d *tagDecoder) token() (json.Token, error) {
 	d.source.left = maxValueBytes
 	return d.json.Token()
+}
+
+// end wants nothing more.
+func (d *tagDecoder) end() error {
+	_, err := d.token()
+	var syntax *json.SyntaxError
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil
+	case err == nil || errors.As(err, &syntax):
+		return errors.New("there is something behind it")
+	}
+	return err
 }
 
 func (d *tagDecoder) object(take func(tag string) error) (count int, err error) {
