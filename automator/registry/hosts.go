@@ -80,7 +80,10 @@ func (h *hosts) RoundTrip(request *http.Request) (*http.Response, error) {
 		<-at.slots
 		return nil, err
 	}
-	at.note(response, h.now())
+	if rest := at.note(response, h.now()); rest > 0 {
+		// Who repeats requests waits as long, or gives up at once.
+		response.Header.Set("Retry-After", strconv.Itoa(int(rest/time.Second)+1))
+	}
 	response.Body = &slotBody{ReadCloser: response.Body, release: sync.OnceFunc(func() { <-at.slots })}
 	return response, nil
 }
@@ -170,8 +173,8 @@ func (at *host) pause(ctx context.Context, now func() time.Time) error {
 	}
 }
 
-// note reads from an answer how busy the host is.
-func (at *host) note(response *http.Response, now time.Time) {
+// note reads from an answer how busy the host is, and for how long it is left alone now.
+func (at *host) note(response *http.Response, now time.Time) time.Duration {
 	at.mu.Lock()
 	defer at.mu.Unlock()
 	if limit, window, ok := quota(response.Header.Get("RateLimit-Limit")); ok {
@@ -183,10 +186,10 @@ func (at *host) note(response *http.Response, now time.Time) {
 	told := toldRest(response, now)
 	switch {
 	case response.StatusCode == http.StatusServiceUnavailable && told == 0:
-		return // asked again soon, by the one who asked
+		return 0 // asked again soon, by the one who asked
 	case response.StatusCode != http.StatusTooManyRequests && response.StatusCode != http.StatusServiceUnavailable:
 		at.strikes = 0
-		return
+		return 0
 	case told == 0:
 		told = min(firstRest<<min(at.strikes, 10), maxUntold)
 		at.strikes++
@@ -194,6 +197,7 @@ func (at *host) note(response *http.Response, now time.Time) {
 	if until := now.Add(min(told, maxRest)); until.After(at.said.Rest) {
 		at.said.Rest = until
 	}
+	return at.said.Rest.Sub(now)
 }
 
 // toldRest is how long an answer asks to be left alone; zero: it does not say. Docker Hub also

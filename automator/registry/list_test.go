@@ -231,7 +231,8 @@ func TestOnlyThePagesThatMatter(t *testing.T) {
 
 // TestPartsThatLeaveTagsOut: a registry that is in order only as long as nobody looks.
 func TestPartsThatLeaveTagsOut(t *testing.T) {
-	letters := func(s string) string { return strings.ToLower(strings.NewReplacer(".", "", "-", "").Replace(s)) }
+	plain := strings.NewReplacer(".", "", "-", "")
+	letters := func(s string) string { return strings.ToLower(plain.Replace(s)) }
 	all := slices.Concat(versions(1, 100), versions(2, 100), versions(3, 100))
 	for name, test := range map[string]struct {
 		change func(p *pager)

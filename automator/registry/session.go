@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +32,7 @@ const (
 type session struct {
 	client *http.Client
 	base   string // https://HOST/v2/REPOSITORY/
+	made   time.Time
 	until  time.Time
 }
 
@@ -83,6 +86,7 @@ func (c *Client) newSession(ctx context.Context, ref name.Repository, how *trans
 	return &session{
 		client: &http.Client{Transport: authenticated, CheckRedirect: httpx.CheckRedirect},
 		base:   fmt.Sprintf("%s://%s/v2/%s/", scheme, ref.RegistryStr(), ref.RepositoryStr()),
+		made:   c.now(),
 		until:  c.now().Add(lasts),
 	}, nil
 }
@@ -158,32 +162,40 @@ func (c *Client) forgetSession(r *repository) {
 // ask sends a request for path below the repository. Any answer but those with a status in
 // want becomes an error.
 func (c *Client) ask(ctx context.Context, r *repository, method, path string, header http.Header, want ...int) (*http.Response, error) {
-	s, err := c.session(ctx, r)
-	if err != nil {
-		return nil, err
+	began := c.now()
+	for {
+		s, err := c.session(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		response, err := s.send(ctx, method, path, header)
+		if err != nil {
+			return nil, c.explain(err)
+		}
+		if slices.Contains(want, response.StatusCode) {
+			return response, nil
+		}
+		err = c.refusal(response)
+		_ = response.Body.Close()
+		if response.StatusCode != http.StatusUnauthorized {
+			return nil, err
+		}
+		c.forgetSession(r)
+		if !s.made.Before(began) {
+			return nil, err
+		}
+		// The credentials may be others by now: once more, with a new session.
 	}
+}
+
+func (s *session) send(ctx context.Context, method, path string, header http.Header) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, method, s.base+path, nil)
 	if err != nil {
 		return nil, err
 	}
-	for key, values := range header {
-		request.Header[key] = values
-	}
+	maps.Copy(request.Header, header)
 	request.Header.Set("User-Agent", "sealift")
-	response, err := s.client.Do(request)
-	if err != nil {
-		return nil, c.explain(err)
-	}
-	for _, status := range want {
-		if response.StatusCode == status {
-			return response, nil
-		}
-	}
-	defer response.Body.Close()
-	if response.StatusCode == http.StatusUnauthorized {
-		c.forgetSession(r)
-	}
-	return nil, c.refusal(response)
+	return s.client.Do(request)
 }
 
 // maxRefusal is how much of an error's text is read.

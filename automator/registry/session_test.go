@@ -1,0 +1,187 @@
+package registry_test
+
+import (
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"sealift.dev/automator/registry"
+	"sealift.dev/internal/httpx"
+	"sealift.dev/test/stage"
+)
+
+func TestDockerConfiguration(t *testing.T) {
+	server, err := stage.NewRegistry(stage.RegistryOptions{User: "ann", Password: "secret"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	repo := server.Host + "/apps/shop"
+	_, err = anonymous(t, registry.Options{}).Tags(t.Context(), repo, nil, func(string) {})
+	if err == nil || !strings.Contains(err.Error(), "401 Unauthorized") || !strings.Contains(err.Error(), "hint: docker login") {
+		t.Errorf("without a password: %v", err)
+	}
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	config := fmt.Sprintf(`{"auths": {%q: {"username": "ann", "password": "secret"}}}`, server.Host)
+	if err := os.WriteFile(filepath.Join(os.Getenv("DOCKER_CONFIG"), "config.json"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	write(t, repo+":1.0.0", func(ref name.Reference) error {
+		return remote.Write(ref, empty.Image, remote.WithAuthFromKeychain(authn.DefaultKeychain))
+	})
+	if tags, _ := list(t, anonymous(t, registry.Options{Keychain: authn.DefaultKeychain}), repo); len(tags) != 1 {
+		t.Errorf("%q", tags)
+	}
+}
+
+// tokens is a registry that wants a token, and its token server.
+type tokens struct {
+	*desk
+	pings, given atomic.Int32
+	valid        atomic.Value // string; the token that is good now
+	lasts        int
+}
+
+func newTokens(t *testing.T, realm string) *tokens {
+	s := &tokens{desk: &desk{t: t}, lasts: 300}
+	s.valid.Store("")
+	s.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/token":
+			s.give(w, r)
+			return
+		case r.URL.Path == "/v2/":
+			s.pings.Add(1)
+		}
+		at := realm
+		if at == "" {
+			at = "http://" + r.Host + "/token"
+		}
+		if r.Header.Get("Authorization") != "Bearer "+s.valid.Load().(string) {
+			w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm=%q,service="shop",scope="repository:%s:pull"`, at, r.URL.Path[len("/v2/"):max(len("/v2/"), len(r.URL.Path)-len("/tags/list"))]))
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		page(w, "", "1.0.0")
+	}))
+	t.Cleanup(s.server.Close)
+	s.repo = strings.TrimPrefix(s.server.URL, "http://") + "/apps/shop"
+	return s
+}
+
+func (s *tokens) give(w http.ResponseWriter, r *http.Request) {
+	if scope := r.URL.Query().Get("scope"); scope != "repository:apps/shop:pull" && scope != "repository:apps/other:pull" {
+		s.t.Errorf("the scope is %q", scope)
+	}
+	s.valid.Store(fmt.Sprint("token-", s.given.Add(1)))
+	_ = json.NewEncoder(w).Encode(map[string]any{"token": s.valid.Load(), "expires_in": s.lasts})
+}
+
+func TestTokens(t *testing.T) {
+	s := newTokens(t, "")
+	now := time.Now()
+	c := anonymous(t, registry.Options{Now: func() time.Time { return now }})
+	for range 3 {
+		list(t, c, s.repo)
+	}
+	if s.given.Load() != 1 {
+		t.Errorf("%d tokens for three lists", s.given.Load())
+	}
+	now = now.Add(295 * time.Second) // a new one before the server refuses the old one
+	list(t, c, s.repo)
+	if s.given.Load() != 2 {
+		t.Errorf("%d tokens after five minutes", s.given.Load())
+	}
+	s.valid.Store("taken back")
+	list(t, c, s.repo)
+	list(t, c, strings.Replace(s.repo, "/shop", "/other", 1))
+	if s.given.Load() != 4 || s.pings.Load() > 2 {
+		t.Errorf("%d tokens, %d questions how to authenticate", s.given.Load(), s.pings.Load())
+	}
+}
+
+func TestTokenServerOfAnotherHost(t *testing.T) {
+	var leaked atomic.Int32
+	canary := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { leaked.Add(1) }))
+	defer canary.Close()
+	realm := strings.Replace(canary.URL, "127.0.0.1", "localhost", 1) + "/token"
+	s := newTokens(t, realm)
+	_, err := anonymous(t, registry.Options{}).Tags(t.Context(), s.repo, nil, func(string) {})
+	if err == nil || !strings.Contains(err.Error(), "hint: if that host is yours, allow it with --token-server HOST") || leaked.Load() != 0 {
+		t.Errorf("%v, the canary was asked %d times", err, leaked.Load())
+	}
+	listed := newTokens(t, "")
+	front := newTokens(t, strings.Replace(listed.server.URL, "127.0.0.1", "localhost", 1)+"/token")
+	front.valid = atomic.Value{}
+	front.valid.Store("token-1")
+	at := strings.TrimPrefix(strings.Replace(listed.server.URL, "127.0.0.1", "localhost", 1), "http://")
+	list(t, anonymous(t, registry.Options{TokenServers: []string{at}}), front.repo)
+	if listed.given.Load() != 1 {
+		t.Errorf("the listed token server gave %d tokens", listed.given.Load())
+	}
+}
+
+// TestNewPassword: credentials are looked up again, so that those of a cloud may expire.
+func TestNewPassword(t *testing.T) {
+	password := "first"
+	d := newDesk(t, nil)
+	d.server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, got, _ := r.BasicAuth(); got != password || got == "" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		page(w, "", "1.0.0")
+	})
+	c := anonymous(t, registry.Options{Keychain: keychain(func() string { return password })})
+	list(t, c, d.repo)
+	password = "second"
+	list(t, c, d.repo)
+	password = ""
+	_, err := c.Tags(t.Context(), d.repo, nil, func(string) {})
+	if err == nil || !strings.Contains(err.Error(), "401") {
+		t.Errorf("no password: %v", err)
+	}
+}
+
+type keychain func() string
+
+func (k keychain) Resolve(authn.Resource) (authn.Authenticator, error) {
+	return &authn.Basic{Username: "ann", Password: k()}, nil
+}
+
+func TestPrivateAuthority(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/v2/" {
+			page(w, "", "1.0.0")
+		}
+	}))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	repo := strings.TrimPrefix(server.URL, "https://") + "/apps/shop"
+	if _, err := anonymous(t, registry.Options{}).Tags(t.Context(), repo, nil, func(string) {}); err == nil {
+		t.Error("an unknown authority is trusted")
+	}
+	network := httpx.Network{CA: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})}
+	transport, err := network.Transport()
+	if err != nil {
+		t.Fatal(err)
+	}
+	list(t, anonymous(t, registry.Options{Transport: transport}), repo)
+}
