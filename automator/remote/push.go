@@ -224,11 +224,11 @@ func readReport(g *greeting, answer io.Reader) (report map[string]string, said s
 		if channel != nil {
 			said = oneLine(string(channel.said))
 		}
-		if errors.Is(readErr, io.EOF) || readErr == nil && k != data {
+		if errors.Is(readErr, io.EOF) || errors.Is(readErr, io.ErrUnexpectedEOF) || readErr == nil && k != data {
 			break
 		}
 		if readErr != nil {
-			return nil, said, unexpected(readErr)
+			return nil, said, readErr
 		}
 		verb, rest, _ := strings.Cut(line, " ")
 		switch ref, reason, _ := strings.Cut(rest, " "); verb {

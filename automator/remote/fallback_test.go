@@ -1,0 +1,160 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"sealift.dev/test/stage"
+)
+
+// v0 is a server that knows no protocol but the first.
+func v0(o *stage.GitOptions) {
+	wrap := o.Wrap
+	o.Wrap = func(next http.Handler) http.Handler {
+		return wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.Header.Del("Git-Protocol")
+			next.ServeHTTP(w, r)
+		}))
+	}
+}
+
+// TestServers does the same with servers that can do less.
+func TestServers(t *testing.T) {
+	files := map[string]string{"a.yaml": "a: 1\n", "b/c.yaml": "c: 1\n", "b/large.yaml": strings.Repeat("# large\n", 200_000), "d/e/f.txt": "f"}
+	for name, test := range map[string]struct {
+		options []func(*stage.GitOptions)
+		config  map[string]string
+	}{
+		"v2":                   {},
+		"v2 without filter":    {config: map[string]string{"uploadpack.allowFilter": "false"}},
+		"v0":                   {options: []func(*stage.GitOptions){v0}},
+		"v0 without filter":    {options: []func(*stage.GitOptions){v0}, config: map[string]string{"uploadpack.allowFilter": "false"}},
+		"v0 with single files": {options: []func(*stage.GitOptions){v0}, config: map[string]string{"uploadpack.allowAnySHA1InWant": "true"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t, files, test.options...)
+			for key, value := range test.config {
+				s.config(key, value)
+			}
+			r := s.open()
+			if branch, err := r.DefaultBranch(t.Context()); err != nil || branch != "main" {
+				t.Fatal(branch, err)
+			}
+			mustBump(t, r, "c: 2\n", "b/c.yaml")
+			last := mustBump(t, r, "c: 3\n", "b/c.yaml", "new/x/y.yaml")
+			s.run(s.work, "pull", "-q")
+			tip := s.commit("a person's", map[string]string{"a.yaml": "a: 5\n"})
+			checkSnapshot(t, r, tip)
+			checkSnapshot(t, s.open(), tip)
+			mustBump(t, r, "c: 4\n", "b/c.yaml")
+			s.run(s.bare, "fsck", "--strict")
+			commits, err := r.History(t.Context(), tip, 3)
+			var said []string
+			for _, c := range commits {
+				said = append(said, strings.TrimSpace(c.Message))
+			}
+			if got := strings.Join(said, ", "); err != nil || got != "a person's, Update to c: 3, Update to c: 2" || commits[1].ID != last.ID() {
+				t.Errorf("%q, %v", got, err)
+			}
+		})
+	}
+}
+
+// checkSnapshot reads every file of a commit, one of which is too large.
+func checkSnapshot(t *testing.T, r *Repository, tip string) {
+	t.Helper()
+	s, err := r.Snapshot(t.Context(), tip)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var paths, blobs []string
+	if err := s.Files(t.Context(), func(path, blob, _ string) error {
+		paths, blobs = append(paths, path), append(blobs, blob)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(paths, " "); got != "a.yaml b/c.yaml b/large.yaml d/e/f.txt new/x/y.yaml" {
+		t.Fatalf("files %s", got)
+	}
+	read, tooLarge, err := s.Read(t.Context(), blobs)
+	if err != nil || len(tooLarge) != 1 || tooLarge[0] != blobs[2] || len(read) != 3 { // c.yaml and y.yaml are one blob
+		t.Fatalf("%d files, too large %v, %v", len(read), tooLarge, err)
+	}
+	if got := fmt.Sprintf("%s%s%s", read[blobs[0]], read[blobs[1]], read[blobs[3]]); got != "a: 5\nc: 3\nf" {
+		t.Errorf("they hold %q", got)
+	}
+	if again, _, err := s.Read(t.Context(), blobs); err != nil || len(again) != 3 {
+		t.Errorf("read again: %d files, %v", len(again), err)
+	}
+}
+
+func TestForcePushed(t *testing.T) {
+	s := newServer(t, map[string]string{"a.yaml": "a: 1\n"})
+	s.config("uploadpack.allowFilter", "true")
+	r := s.open()
+	first := s.run(s.bare, "rev-parse", "main")
+	base, err := r.Snapshot(t.Context(), first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.run(s.work, "commit", "-q", "--amend", "-m", "rewritten")
+	s.run(s.work, "push", "-q", "--force", "origin", "main")
+	p, err := r.Commit(t.Context(), base, map[string][]byte{"a.yaml": []byte("a: 2\n")}, Message{Author: author(), Text: "late"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = r.Push(t.Context(), []Update{{Ref: "refs/heads/main", Old: first, New: p}}, PushOptions{})
+	if got := Rejections(err); len(got) != 1 || got[0].Ref != "refs/heads/main" {
+		t.Errorf("%v", err)
+	}
+	if got := s.run(s.bare, "log", "--format=%s", "main"); got != "rewritten" {
+		t.Errorf("main has %q", got)
+	}
+	// The server may even have thrown away what was there before.
+	s.run(s.bare, "reflog", "expire", "--expire=now", "--all")
+	s.run(s.bare, "gc", "-q", "--prune=now")
+	mustBump(t, r, "a: 3\n", "a.yaml")
+	s.run(s.bare, "fsck", "--strict")
+	if _, err := s.open().Snapshot(t.Context(), first); !errors.Is(err, ErrGone) {
+		t.Errorf("got %v, want ErrGone", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := r.Refs(ctx, "refs/heads/main"); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+func TestEmptyRepository(t *testing.T) {
+	for name, options := range map[string][]func(*stage.GitOptions){"v2": nil, "v0": {v0}} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t, nil, options...)
+			r := s.open()
+			if refs, err := r.Refs(t.Context(), "refs/heads/main"); err != nil || len(refs) != 0 {
+				t.Fatal(refs, err)
+			}
+			branch, err := r.DefaultBranch(t.Context())
+			if name == "v2" && (err != nil || branch != "main") {
+				t.Error(branch, err)
+			}
+			p, err := r.Commit(t.Context(), nil, map[string][]byte{"x/state.json": []byte("{}")}, Message{Author: author(), Text: "first"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Push(t.Context(), []Update{{Ref: "refs/sealift/state", New: p}}, PushOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			if got := s.run(s.bare, "show", "refs/sealift/state:x/state.json"); got != "{}" {
+				t.Errorf("%q", got)
+			}
+			if refs, err := r.Refs(t.Context(), "refs/sealift/state"); err != nil || refs["refs/sealift/state"] != p.ID() {
+				t.Error(refs, err)
+			}
+		})
+	}
+}
