@@ -171,13 +171,14 @@ func (r *round) ask(ctx context.Context, choice *Choice) (Gate, string, error) {
 // meet is the sighting of a tag with a digest: the ledger's, or one of now.
 func (r *round) meet(tag, digest string) ledger.Sighting {
 	seen, ok := r.Seen[tag]
-	if !ok || seen.Digest != digest {
-		seen = ledger.Sighting{First: r.Now, Digest: digest}
+	if !ok || seen.Digest != "" && seen.Digest != digest {
+		seen = ledger.Sighting{First: r.Now}
 	}
+	seen.Digest = digest
 	if seen.First.After(r.Now) {
 		seen.First = r.Now // a clock was ahead
 	}
-	if r.MinimumAge > 0 {
+	if r.MinimumAge > 0 || r.ordersByTime() {
 		r.out.Learned[tag] = seen
 	}
 	return seen
@@ -210,7 +211,7 @@ func (r *round) verify(ctx context.Context, choice *Choice, seen ledger.Sighting
 	}
 	choice.Signers = proof.Signers
 	seen.Signed = proof.Time
-	if r.MinimumAge > 0 || r.ordersByTime() {
+	if _, ok := r.out.Learned[choice.Tag]; ok {
 		r.out.Learned[choice.Tag] = seen
 	}
 	if reason := r.young(r.born(seen)); reason != "" {

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"sealift.dev/automator/hold"
@@ -31,7 +32,14 @@ func Parse(data []byte) (*Ledger, error) {
 		return nil, fmt.Errorf("reading the ledger: it has %d bytes, more than %d", len(data), MaxBytes)
 	}
 	var d document
-	if err := strict.Unmarshal(data, &d); err != nil {
+	err := strict.Unmarshal(data, &d)
+	if err == nil {
+		decoder := json.NewDecoder(bytes.NewReader(data))
+		decoder.DisallowUnknownFields()
+		d = document{}
+		err = decoder.Decode(&d)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("reading the ledger: %w", err)
 	}
 	if d.Version != version {
@@ -56,6 +64,42 @@ func (d document) check() error {
 		}
 	}
 	return nil
+}
+
+// MarshalText is the first sighting, the digest and the verified time on one line, as many as
+// are known; a dash stands for a digest that is not.
+func (s Sighting) MarshalText() ([]byte, error) {
+	line := stamp(s.First)
+	switch {
+	case !s.Signed.IsZero():
+		line += " " + cmp.Or(s.Digest, "-") + " " + stamp(s.Signed)
+	case s.Digest != "":
+		line += " " + s.Digest
+	}
+	return []byte(line), nil
+}
+
+// UnmarshalText reads what MarshalText writes.
+func (s *Sighting) UnmarshalText(line []byte) error {
+	var err error
+	fields := strings.Split(string(line), " ")
+	if s.First, err = parseStamp(fields[0]); err != nil || len(fields) > 3 {
+		return fmt.Errorf("%.100q is no sighting", line)
+	}
+	if len(fields) > 1 && fields[1] != "-" {
+		s.Digest = fields[1]
+	}
+	if len(fields) > 2 {
+		s.Signed, err = parseStamp(fields[2])
+	}
+	return err
+}
+
+func stamp(t time.Time) string { return t.UTC().Truncate(time.Second).Format(time.RFC3339) }
+
+func parseStamp(s string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339, s)
+	return t.UTC(), err
 }
 
 // check holds an image against the limits that Encode keeps.
@@ -89,9 +133,11 @@ func (i *Image) check() error {
 
 // Encode gives the same bytes for the same state. What does not fit into MaxBytes is left out:
 // sightings first, which makes cool-downs longer; then files, so that what was written last
-// counts for every file of the image.
+// counts for every file of the image; then all but the newest holds.
 func (l *Ledger) Encode() ([]byte, error) {
-	for _, b := range []bounds{{maxTags, maxPaths}, {64, maxPaths}, {16, 500}, {0, 50}, {0, 0}} {
+	for _, b := range []bounds{
+		{maxTags, maxPaths, maxHolds}, {64, maxPaths, maxHolds}, {16, 500, maxHolds}, {0, 50, maxHolds}, {0, 0, maxHolds}, {0, 0, 4},
+	} {
 		data, err := l.encode(b)
 		if err != nil {
 			return nil, fmt.Errorf("writing the ledger: %w", err)
@@ -103,8 +149,8 @@ func (l *Ledger) Encode() ([]byte, error) {
 	return nil, fmt.Errorf("writing the ledger: %d images and %d pull requests do not fit into %d bytes", len(l.Images), len(l.Requests), MaxBytes)
 }
 
-// bounds are how much one image may have. Sightings that Newest orders are not cut.
-type bounds struct{ tags, paths int }
+// bounds are how much one image may have.
+type bounds struct{ tags, paths, holds int }
 
 func (l *Ledger) encode(b bounds) ([]byte, error) {
 	d := document{Version: version, Images: map[string]*Image{}, Requests: l.Requests}
@@ -125,13 +171,17 @@ func (l *Ledger) encode(b bounds) ([]byte, error) {
 // within is a copy in the order of the encoding, and not larger than b.
 func (i *Image) within(b bounds) *Image {
 	c := *i
-	if !c.ByTime && len(c.Tags) > b.tags {
+	c.met = nil
+	switch {
+	case c.ByTime && (b.tags == 0 || len(c.Tags) > maxNewest):
+		c.Tags = nil // a part of them would make old tags new
+	case !c.ByTime && len(c.Tags) > b.tags:
 		c.Tags = latest(c.Tags, b.tags)
 	}
 	c.Written = written(c.Written, b.paths)
 	c.Holds = slices.Clone(c.Holds)
 	slices.SortStableFunc(c.Holds, func(a, b hold.Hold) int { return a.Since.Compare(b.Since) })
-	c.Holds = c.Holds[max(0, len(c.Holds)-maxHolds):]
+	c.Holds = c.Holds[max(0, len(c.Holds)-b.holds):]
 	slices.SortFunc(c.Holds, holdOrder)
 	return &c
 }
@@ -190,7 +240,7 @@ func (l *Ledger) essence() document {
 	}
 	maps.Copy(d.Requests, l.Requests)
 	for policy, i := range l.Images {
-		c := i.within(bounds{maxTags, maxPaths})
+		c := i.within(bounds{maxTags, maxPaths, maxHolds})
 		c.Count, c.Repo, c.ByTime = 0, "", false
 		if len(c.Tags) == 0 {
 			c.Tags = nil

@@ -3,6 +3,8 @@
 package ledger
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -20,10 +22,10 @@ const (
 const (
 	MaxBytes  = 1 << 20
 	maxImages = 2_000
-	maxTags   = 256    // sightings of one image; the newest stay
-	maxNewest = 10_000 // of one that is ordered by them
-	maxHolds  = 64     // of one image; the newest stay
-	maxPaths  = 5_000  // of one image; beyond, what was written counts for every file
+	maxTags   = 256   // sightings of one image; the newest stay
+	maxNewest = 5_000 // of one that is ordered by them
+	maxHolds  = 32    // of one image; the newest stay
+	maxPaths  = 5_000 // of one image; beyond, what was written counts for every file
 )
 
 // Ledger is the whole of it. The zero Ledger is of a repository that no automator has seen.
@@ -39,7 +41,7 @@ type Image struct {
 	Repo string `json:"repo,omitempty"`
 	// Tags are sightings, by tag.
 	Tags map[string]Sighting `json:"tags,omitempty"`
-	// ByTime says that Tags order the image (newest), so that none may be forgotten.
+	// ByTime says that Tags order the image (newest): they are kept together, or not at all.
 	ByTime bool `json:"byTime,omitempty"`
 	// Count is how many tags the last complete list had, roughly: it follows growth in
 	// steps of an eighth, so that a new tag alone is no news.
@@ -50,16 +52,18 @@ type Image struct {
 	Written []hold.Written `json:"written,omitempty"`
 	// Holds are the automatic ones.
 	Holds []hold.Hold `json:"holds,omitempty"`
+
+	met map[string]bool // tags that Seen was asked about
 }
 
 // Sighting is when the automator met a tag.
 type Sighting struct {
-	// First is when it saw the tag first, or the tag with Digest where that is known.
-	First time.Time `json:"first"`
-	// Digest is what the tag was then: sha256:HEX; empty: it was not asked.
-	Digest string `json:"digest,omitempty"`
+	// First is when it saw the tag first, or saw that it has moved to Digest.
+	First time.Time
+	// Digest is what the tag was when that was asked first: sha256:HEX; empty: it never was.
+	Digest string
 	// Signed is the verified time of the signatures of Digest; zero: there is none.
-	Signed time.Time `json:"signed,omitzero"`
+	Signed time.Time
 }
 
 // Born is what ages count from: the verified time, else the first sighting.
@@ -98,8 +102,8 @@ func (l *Ledger) Image(policy, repo string) *Image {
 	return i
 }
 
-// Learn notes sightings. One of another digest than the known one replaces it; of one digest
-// the earlier time stays.
+// Learn notes sightings. One of another digest than the known one replaces it, since the tag
+// has moved; otherwise the earlier time stays.
 func (i *Image) Learn(sightings map[string]Sighting) {
 	if i.Tags == nil && len(sightings) > 0 {
 		i.Tags = map[string]Sighting{}
@@ -115,7 +119,7 @@ func (i *Image) Learn(sightings map[string]Sighting) {
 
 // after is s, learned when known was.
 func (s Sighting) after(known Sighting) Sighting {
-	if s.Digest != known.Digest {
+	if known.Digest != "" && s.Digest != known.Digest {
 		return s
 	}
 	if known.First.Before(s.First) {
@@ -128,14 +132,28 @@ func (s Sighting) after(known Sighting) Sighting {
 }
 
 // Seen is when a tag came, for an order by time. A tag never met came now, and is noted.
-// More than 10,000 are an error of Encode.
 func (i *Image) Seen(tag string, now time.Time) time.Time {
-	if s, ok := i.Tags[tag]; ok {
-		return s.Born()
+	if i.met == nil {
+		i.met = map[string]bool{}
 	}
-	i.ByTime = true
-	i.Learn(map[string]Sighting{tag: {First: now}})
-	return i.Tags[tag].First
+	i.ByTime, i.met[tag] = true, true
+	if _, ok := i.Tags[tag]; !ok {
+		i.Learn(map[string]Sighting{tag: {First: now}})
+	}
+	return i.Tags[tag].Born()
+}
+
+// Sweep forgets the sightings that Seen was not asked about since the ledger was read. It is
+// for the end of a complete list, and says why tags cannot be ordered by time: there are too
+// many to be remembered.
+func (i *Image) Sweep() (problem string) {
+	if i.ByTime {
+		maps.DeleteFunc(i.Tags, func(tag string, _ Sighting) bool { return !i.met[tag] })
+	}
+	if len(i.Tags) > maxNewest {
+		return fmt.Sprintf("%d tags are more than the %d that newest can order; hint: narrow match", len(i.Tags), maxNewest)
+	}
+	return ""
 }
 
 // Wrote notes what was written to w.Paths. A file is nowhere else then, and versions that were

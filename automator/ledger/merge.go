@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -53,7 +54,7 @@ func mergeImages(a, b *Image) *Image {
 }
 
 func mergeSightings(a, b Sighting) Sighting {
-	if a.Digest != b.Digest {
+	if a.Digest != "" && b.Digest != "" && a.Digest != b.Digest {
 		if a.First.After(b.First) || a.First.Equal(b.First) && a.Digest > b.Digest {
 			return a
 		}
@@ -62,7 +63,7 @@ func mergeSightings(a, b Sighting) Sighting {
 	if b.First.Before(a.First) {
 		a.First = b.First
 	}
-	a.Signed = later(a.Signed, b.Signed)
+	a.Digest, a.Signed = cmp.Or(a.Digest, b.Digest), later(a.Signed, b.Signed)
 	return a
 }
 
