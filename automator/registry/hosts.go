@@ -55,6 +55,9 @@ type hosts struct {
 	known map[string]*host
 }
 
+// burst is how many seconds' requests may come at once: a pass over a hundred images is one.
+const burst = 5
+
 func newHosts(base http.RoundTripper, perSecond float64, atOnce int, now func() time.Time) *hosts {
 	return &hosts{base: base, rate: perSecond, atOnce: atOnce, now: now, known: map[string]*host{}}
 }
@@ -98,7 +101,7 @@ func (h *hosts) find(name string) *host {
 			clear(h.known)
 		}
 		at = &host{
-			limiter: rate.NewLimiter(rate.Limit(h.rate), 2*h.atOnce),
+			limiter: rate.NewLimiter(rate.Limit(h.rate), max(1, int(burst*h.rate))),
 			slots:   make(chan struct{}, h.atOnce), said: Host{Name: name},
 		}
 		h.known[name] = at

@@ -40,7 +40,8 @@ type Options struct {
 	// TokenServers are HOST[:PORT] that may be asked for tokens beside those below the
 	// registry's own domain.
 	TokenServers []string
-	// Rate is how many requests a second one host gets at most, AtOnce how many at a time.
+	// Rate is how many requests a second one host gets on average, those of five seconds
+	// in a row where it had none before; AtOnce is how many at a time.
 	// Zero: 50 and 8.
 	Rate   float64
 	AtOnce int
