@@ -3,9 +3,19 @@
 package flux
 
 import (
-	"time"
+	"cmp"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/labels"
 
 	"sealift.dev/api/v1alpha1"
+)
+
+// Limits of a tree.
+const (
+	maxFileBytes = 1 << 20
+	maxObjects   = 10_000 // of Flux's kinds, in all files
+	maxNotes     = 1_000
 )
 
 // File is a file of the repository.
@@ -16,8 +26,8 @@ type File struct {
 
 // Found is what the documents of a tree say.
 type Found struct {
-	Images      []Image // sorted by namespace and name
-	Automations []Automation
+	Images      []Image      // sorted by namespace and name
+	Automations []Automation // sorted by namespace and name
 	Notes       []Note
 }
 
@@ -30,21 +40,23 @@ type Image struct {
 	Suspended      bool              // spec.suspend of the ImagePolicy or of the ImageRepository
 }
 
+// Policy is what markers call the image: NAMESPACE:NAME.
+func (i Image) Policy() string { return i.Namespace + ":" + i.Name }
+
 // Automation is one ImageUpdateAutomation: which policies write to which files, and how.
 type Automation struct {
 	Namespace, Name string
 	File            string
 	Path            string // of what is updated, from the root; empty: everywhere
 	Suspended       bool
-	Interval        time.Duration // spec.interval
-	Branch          string        // spec.git.checkout.ref.branch; empty: that of its source
-	PushBranch      string        // spec.git.push.branch; empty: Branch
-	PushOptions     []string      // as git push -o takes them
-	Author          v1alpha1.CommitAuthor
-	Message         string            // Flux's template; see Message
-	Values          map[string]string // for the template
+	Branch          string                 // spec.git.checkout.ref.branch; empty: that of its source
+	PushBranch      string                 // spec.git.push.branch; empty: Branch
+	PushOptions     []string               // as git push -o takes them, sorted
+	Author          *v1alpha1.CommitAuthor // nil: it names none
+	Message         string                 // Flux's template, for Render; empty: it has none
+	Values          map[string]string      // for the template
 
-	selector selector
+	selector labels.Selector
 }
 
 // Note is what a reader of the documents should know: what is broken, or plays no part.
@@ -54,14 +66,42 @@ type Note struct {
 	Reason string
 }
 
-// MayHaveDocuments says whether a file is worth a look.
-func MayHaveDocuments(path string, data []byte) bool { return false }
+// Read reads the documents of a tree. What is broken becomes a note, and does not count.
+func Read(files []File) Found {
+	r := reader{seen: map[identity]string{}, repositories: map[identity]object[repositorySpec]{}, labels: map[string]map[string]string{}}
+	files = slices.SortedFunc(slices.Values(files), func(a, b File) int { return cmp.Compare(a.Path, b.Path) })
+	var documents []document
+	for _, f := range files {
+		documents = append(documents, r.documents(f)...)
+	}
+	spaces := namespacesOf(files, documents, r.note)
+	for _, d := range documents {
+		for _, namespace := range spaces.of(d) {
+			r.take(d, namespace)
+		}
+	}
+	return r.found()
+}
 
-// Read reads the documents of a tree. What is broken becomes a note.
-func Read(files []File) Found { return Found{} }
+// Writes says whether an automation of the tree writes a policy's value to a file. Where the
+// tree has no automation, every file may hold markers, as those of sealift.yaml.
+func (f Found) Writes(i Image, path string) bool {
+	return len(f.Automations) == 0 ||
+		slices.ContainsFunc(f.Automations, func(a Automation) bool { return !a.Suspended && a.Writes(i, path) })
+}
+
+// Automation is the one whose author, message and branches count where sealift.yaml has none:
+// the first that is not suspended. False: there is none.
+func (f Found) Automation() (Automation, bool) {
+	i := slices.IndexFunc(f.Automations, func(a Automation) bool { return !a.Suspended })
+	if i < 0 {
+		return Automation{}, false
+	}
+	return f.Automations[i], true
+}
 
 // Writes says whether the automation may write the policy's value to a file: it is of the same
 // namespace, its selector takes the policy's labels, and the file is below Path.
-func (a Automation) Writes(i Image, path string) bool { return false }
-
-type selector struct{}
+func (a Automation) Writes(i Image, path string) bool {
+	return a.Namespace == i.Namespace && below(path, a.Path) && (a.selector == nil || a.selector.Matches(labels.Set(i.Labels)))
+}
