@@ -1,7 +1,6 @@
 package remote
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -10,7 +9,6 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/format/diff"
-	lines "github.com/go-git/go-git/v5/utils/diff"
 	"github.com/sergi/go-diff/diffmatchpatch"
 )
 
@@ -24,11 +22,7 @@ func (s *Snapshot) Diff(ctx context.Context, files map[string][]byte) (string, e
 		}
 		p = append(p, change)
 	}
-	var out bytes.Buffer
-	if err := diff.NewUnifiedEncoder(&out, diff.DefaultContextLines).Encode(p); err != nil {
-		return "", fmt.Errorf("comparing files with %s: %w", s.tip, err)
-	}
-	return out.String(), nil
+	return p.encode()
 }
 
 func (s *Snapshot) change(ctx context.Context, path string, content []byte) (filePatch, error) {
@@ -36,8 +30,7 @@ func (s *Snapshot) change(ctx context.Context, path string, content []byte) (fil
 	if err != nil {
 		return filePatch{}, err
 	}
-	change := filePatch{}
-	before := []byte(nil)
+	change := FileChange{Path: path, After: content}
 	mode := filemode.Regular
 	if ok {
 		blob := e.id.String()
@@ -45,19 +38,14 @@ func (s *Snapshot) change(ctx context.Context, path string, content []byte) (fil
 		if err != nil {
 			return filePatch{}, err
 		}
-		before = read[blob]
+		if change.Before = read[blob]; change.Before == nil {
+			change.Before = []byte{} // it is there, if empty
+		}
 		if parsed, err := filemode.New(e.mode); err == nil {
 			mode = parsed
 		}
-		change.from = &file{path, mode, e.id}
 	}
-	if content != nil {
-		change.to = &file{path, mode, plumbing.ComputeHash(plumbing.BlobObject, content)}
-	}
-	for _, part := range lines.Do(string(before), string(content)) {
-		change.chunks = append(change.chunks, chunk{part})
-	}
-	return change, nil
+	return newFilePatch(change, mode), nil
 }
 
 // patch, filePatch, file and chunk are what the encoder reads.
