@@ -35,7 +35,7 @@ func newImagesCommand(s streams) *cobra.Command {
 			return usage(fmt.Errorf("say which: %s", strings.Join(names, ", ")))
 		},
 	}
-	cmd.AddCommand(newImagesChooseCommand(s), newImagesExplainCommand(s))
+	cmd.AddCommand(newImagesChooseCommand(s), newImagesExplainCommand(s), newImagesSetCommand(s))
 	return cmd
 }
 

@@ -256,7 +256,10 @@ func (o *imagesSetOptions) print(s streams, images []edit.Image, plan *worktree.
 		fmt.Fprintln(s.Err, "nothing to do: every value is up to date, or left alone")
 	}
 	if o.dryRun {
-		_, err := io.WriteString(s.Out, printable(diff))
+		if isTerminal(s.Out) {
+			diff = printable(diff) // elsewhere it is a patch, byte for byte
+		}
+		_, err := io.WriteString(s.Out, diff)
 		return err
 	}
 	var lines strings.Builder
