@@ -29,7 +29,7 @@ func hinted(err error) error {
 		if hint := status.hint(); hint != "" {
 			return fmt.Errorf("%w; hint: %s", err, hint)
 		}
-	case errors.As(err, &server) && strings.Contains(server.text, "not our ref"):
+	case errors.As(err, &server) && (strings.Contains(server.text, "not our ref") || strings.Contains(server.text, "not valid")):
 		return fmt.Errorf("%w: %w", ErrGone, err)
 	}
 	return err

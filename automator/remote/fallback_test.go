@@ -1,9 +1,11 @@
 package remote
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -156,5 +158,42 @@ func TestEmptyRepository(t *testing.T) {
 				t.Error(refs, err)
 			}
 		})
+	}
+}
+
+// TestNoSingleFiles: a server that refuses files by their names gives whole commits.
+func TestNoSingleFiles(t *testing.T) {
+	s := newServer(t, map[string]string{"a.yaml": "a: 1\n", "large.yaml": strings.Repeat("#", 2<<20)})
+	s.first = func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, uploadPack) {
+			return
+		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		if r.Body = io.NopCloser(bytes.NewReader(body)); bytes.Contains(body, []byte("command=fetch")) && !bytes.Contains(body, []byte("deepen")) {
+			w.Header().Set("Content-Type", "application/x-git-upload-pack-result")
+			var answer request
+			answer.line("ERR want 1234 not valid\n")
+			_, _ = w.Write(answer.Bytes())
+		}
+	}
+	r := s.open()
+	base := mustSnapshot(t, r, "main")
+	a, err := base.Find("a.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if read, _, err := base.Read(t.Context(), []string{a}); err != nil || string(read[a]) != "a: 1\n" {
+		t.Fatalf("%q, %v", read, err)
+	}
+	mustBump(t, r, "a: 2\n", "a.yaml")
+	s.run(s.work, "pull", "-q")
+	s.commit("a person's", map[string]string{"b.yaml": "b: 1\n"})
+	s.reset()
+	mustBump(t, r, "a: 3\n", "a.yaml")
+	if requests, _, _ := s.counts(); requests != 3 {
+		t.Errorf("single files are asked for again: %q", s.requests)
 	}
 }

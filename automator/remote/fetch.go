@@ -60,7 +60,7 @@ func (g *greeting) canShallow() bool {
 
 // canPick tells whether objects can be asked for by their names.
 func (g *greeting) canPick() bool {
-	return g.version == 2 || g.has("allow-reachable-sha1-in-want") && g.has("allow-tip-sha1-in-want")
+	return !g.noPick && (g.version == 2 || g.has("allow-reachable-sha1-in-want") && g.has("allow-tip-sha1-in-want"))
 }
 
 func (w want) v2(g *greeting) []byte {
@@ -89,11 +89,12 @@ func (w want) v2(g *greeting) []byte {
 	return ask.Bytes()
 }
 
-// v0 has no haves: the servers that speak it send a commit anew.
+// v0 has no haves: the servers that speak it send a commit anew. Some of them want a client
+// that understands every acknowledgement, though there are none without haves.
 func (w want) v0(g *greeting) []byte {
 	var ask request
 	words := []string{"agent=" + agent}
-	for _, word := range []string{"side-band-64k", "side-band", "ofs-delta", "no-progress", "shallow", "filter"} {
+	for _, word := range []string{"multi_ack_detailed", "thin-pack", "side-band-64k", "side-band", "ofs-delta", "no-progress", "shallow", "filter"} {
 		if g.has(word) && !(word == "side-band" && g.has("side-band-64k")) {
 			words = append(words, word)
 		}

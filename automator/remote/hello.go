@@ -36,6 +36,7 @@ type greeting struct {
 	can     map[string]string
 	head    string // the full name that HEAD stands for; empty: not told
 	refs    map[string]plumbing.Hash
+	noPick  bool // it has refused to give single files
 }
 
 // supports tells whether one of the words behind a capability is word.

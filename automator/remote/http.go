@@ -39,7 +39,7 @@ type httpWire struct {
 	transport   http.RoundTripper
 	credentials Credentials
 	plainHTTP   bool
-	pace        httpx.Pace
+	pace        func(service string) httpx.Pace
 	limit       int64 // bytes of one answer
 	traffic     *traffic
 
@@ -48,8 +48,11 @@ type httpWire struct {
 	base  *url.URL // where redirects have led
 }
 
-// gitPace leaves a server time to count objects.
-func gitPace() httpx.Pace {
+// paceOf leaves a server time to count objects, and to run its hooks.
+func paceOf(service string) httpx.Pace {
+	if service == receivePack {
+		return httpx.Pace{Header: 2 * time.Minute, Window: 2 * time.Minute, Bytes: 4 << 10}
+	}
 	return httpx.Pace{Header: time.Minute, Window: 30 * time.Second, Bytes: 4 << 10}
 }
 
@@ -59,7 +62,7 @@ func newHTTPWire(address *url.URL, o Options, t *traffic) *httpWire {
 		transport = httpx.NewTransport()
 	}
 	return &httpWire{
-		transport: transport, credentials: o.Credentials, plainHTTP: o.PlainHTTP, pace: gitPace(),
+		transport: transport, credentials: o.Credentials, plainHTTP: o.PlainHTTP, pace: paceOf,
 		limit: o.Limits.Transfer, traffic: t, first: address, base: address,
 	}
 }
@@ -177,7 +180,7 @@ func (w *httpWire) sendAs(ctx context.Context, user, password, method string, to
 	}
 	w.traffic.requests.Add(1)
 	w.traffic.sent.Add(max(request.ContentLength, 0))
-	response, err := w.pace.Send(w.transport, request)
+	response, err := w.pace(service).Send(w.transport, request)
 	if err != nil {
 		return nil, err
 	}

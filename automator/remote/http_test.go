@@ -222,13 +222,15 @@ func TestStalledServer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r.wire.(*httpWire).pace = httpx.Pace{Header: 50 * time.Millisecond, Window: 50 * time.Millisecond, Bytes: 1000}
+			r.wire.(*httpWire).pace = func(string) httpx.Pace {
+				return httpx.Pace{Header: 50 * time.Millisecond, Window: 50 * time.Millisecond, Bytes: 1000}
+			}
 			_, err = r.Refs(t.Context(), "refs/heads/main")
 			if !errors.Is(err, httpx.ErrSlow) {
 				t.Errorf("got %v, want ErrSlow", err)
 			}
 			ctx, cancel := context.WithCancel(t.Context())
-			r.wire.(*httpWire).pace = gitPace()
+			r.wire.(*httpWire).pace = paceOf
 			time.AfterFunc(50*time.Millisecond, cancel)
 			if _, err = r.Refs(ctx, "refs/heads/main"); !errors.Is(err, context.Canceled) {
 				t.Errorf("got %v, want Canceled", err)

@@ -56,9 +56,25 @@ func (r *Repository) Snapshot(ctx context.Context, tip string) (*Snapshot, error
 	return s, nil
 }
 
+// remember keeps s, and others as long as there are few and their files are not many bytes.
 func (r *Repository) remember(s *Snapshot) {
-	r.recent = slices.Insert(r.recent, 0, s)
-	r.recent = r.recent[:min(len(r.recent), maxRecent)]
+	others := r.recent
+	r.recent = []*Snapshot{s}
+	size := s.fileBytes()
+	for _, other := range others[:min(len(others), maxRecent-1)] {
+		if size += other.fileBytes(); size <= r.limits.Cache {
+			r.recent = append(r.recent, other)
+		}
+	}
+}
+
+// fileBytes counts the files that s keeps.
+func (s *Snapshot) fileBytes() int64 {
+	size := int64(0)
+	for _, o := range s.files {
+		size += int64(len(o.data))
+	}
+	return size
 }
 
 func (r *Repository) readSnapshot(ctx context.Context, tip plumbing.Hash, like []*Snapshot) (*Snapshot, error) {
@@ -215,9 +231,11 @@ func (s *Snapshot) read(ctx context.Context, blobs []string) (objects, error) {
 	}
 	got, err := s.pick(ctx, lacking)
 	var limit *limitError
-	if errors.As(err, &limit) {
-		// Single files come whole, however large. A commit can be had without those.
-		got, err = s.sieve(ctx)
+	var refused *errServer
+	if errors.As(err, &limit) || errors.As(err, &refused) {
+		// Single files come whole, however large, and some servers give none. A commit can be
+		// had without the large ones.
+		got, err = s.sieve(ctx, refused != nil)
 	}
 	if err != nil {
 		return nil, err
@@ -263,10 +281,11 @@ func (s *Snapshot) pick(ctx context.Context, ids []plumbing.Hash) (objects, erro
 }
 
 // sieve asks for all files that are not too large.
-func (s *Snapshot) sieve(ctx context.Context) (objects, error) {
+func (s *Snapshot) sieve(ctx context.Context, noPick bool) (objects, error) {
 	g, err := s.repo.greet(ctx)
 	if err != nil {
 		return nil, err
 	}
+	g.noPick = g.noPick || noPick
 	return s.repo.fetch(ctx, g, want{ids: []plumbing.Hash{s.tip}, depth: 1, filter: s.repo.limitFilter(), limits: s.repo.limits})
 }

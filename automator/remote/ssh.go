@@ -31,7 +31,7 @@ type sshWire struct {
 	address string // HOST:PORT
 	path    string
 	config  *ssh.ClientConfig
-	pace    httpx.Pace
+	pace    func(service string) httpx.Pace
 	limit   int64
 	traffic *traffic
 
@@ -47,7 +47,7 @@ func newSSHWire(address *url.URL, o Options, t *traffic) (*sshWire, error) {
 	}
 	w := &sshWire{
 		address: net.JoinHostPort(address.Hostname(), port), path: address.Path,
-		pace: gitPace(), limit: o.Limits.Transfer, traffic: t,
+		pace: paceOf, limit: o.Limits.Transfer, traffic: t,
 	}
 	key, err := parseSSHKey(o.SSH.Key, o.SSH.Passphrase)
 	if err != nil {
@@ -222,7 +222,7 @@ func (w *sshWire) run(ctx context.Context, client *ssh.Client, service string) (
 	// A session ends in time only with its connection: a server need not answer.
 	c.stop = context.AfterFunc(paced, func() { _ = client.Close() })
 	c.ctx = paced
-	c.paced = w.pace.Watch(paced, hangUp, &counted{ReadCloser: io.NopCloser(c.out), left: w.limit, limit: w.limit, total: &w.traffic.received})
+	c.paced = w.pace(service).Watch(paced, hangUp, &counted{ReadCloser: io.NopCloser(c.out), left: w.limit, limit: w.limit, total: &w.traffic.received})
 	return c, nil
 }
 

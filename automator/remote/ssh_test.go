@@ -152,11 +152,11 @@ func TestSSHStalled(t *testing.T) {
 	}
 	s.hook("pre-receive", "exec sleep 1000 >/dev/null 2>&1")
 	r = s.open(login(git))
-	r.wire.(*sshWire).pace = httpx.Pace{Window: 300 * time.Millisecond, Bytes: 1}
+	r.wire.(*sshWire).pace = func(string) httpx.Pace { return httpx.Pace{Window: 300 * time.Millisecond, Bytes: 1} }
 	if _, err := bump(t.Context(), r, "a: 2\n", "a.yaml"); !errors.Is(err, httpx.ErrSlow) {
 		t.Errorf("pushing: got %v, want ErrSlow", err)
 	}
-	r.wire.(*sshWire).pace = gitPace()
+	r.wire.(*sshWire).pace = paceOf
 	ctx, cancel = context.WithCancel(t.Context())
 	time.AfterFunc(500*time.Millisecond, cancel)
 	if _, err := bump(ctx, r, "a: 2\n", "a.yaml"); !errors.Is(err, context.Canceled) {
