@@ -44,6 +44,9 @@ type yardOptions struct {
 	git      stage.GitOptions
 }
 
+// deployPath is the repository's path on the Git server, as a forge has it.
+const deployPath = "acme/deploy.git"
+
 func newYard(t *testing.T, options yardOptions) *yard {
 	t.Helper()
 	sealift, err := binary()
@@ -59,7 +62,7 @@ func newYard(t *testing.T, options yardOptions) *yard {
 	y.git, err = stage.NewGitServer(filepath.Join(y.dir, "git"), options.git)
 	must(t, err)
 	t.Cleanup(func() { y.git.Close() })
-	y.url, err = y.git.Create("deploy.git")
+	y.url, err = y.git.Create(deployPath)
 	must(t, err)
 	y.work = filepath.Join(y.dir, "work")
 	y.person(y.dir, "clone", "--quiet", y.bare(), y.work) // past the faults
@@ -67,7 +70,7 @@ func newYard(t *testing.T, options yardOptions) *yard {
 }
 
 // bare is where the repository lies on disk.
-func (y *yard) bare() string { return y.git.Path("deploy.git") }
+func (y *yard) bare() string { return y.git.Path(deployPath) }
 
 // person is git as a person uses it.
 func (y *yard) person(dir string, args ...string) string {
@@ -340,4 +343,17 @@ func (y *yard) hook(name, script string) {
 func (y *yard) unhook(name string) {
 	y.t.Helper()
 	must(y.t, os.Remove(filepath.Join(y.bare(), "hooks", name)))
+}
+
+// built is an image for a platform of Linux.
+func (y *yard) built(tag, architecture string) v1.Image {
+	y.t.Helper()
+	config, err := empty.Image.ConfigFile()
+	must(y.t, err)
+	config = config.DeepCopy()
+	config.OS, config.Architecture = "linux", architecture
+	config.Config.Labels = map[string]string{"tag": tag}
+	image, err := mutate.ConfigFile(empty.Image, config)
+	must(y.t, err)
+	return image
 }
