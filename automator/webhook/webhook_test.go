@@ -9,6 +9,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -30,8 +32,7 @@ type post struct {
 // receive sends a notification to a handler with two secrets.
 func receive(t testing.TB, p post) (status int, hints []webhook.Hint) {
 	t.Helper()
-	inbox := webhook.NewInbox()
-	handler, err := webhook.New(webhook.Options{Secrets: []string{other, secret}, Hint: inbox.Put})
+	handler, err := webhook.New(webhook.Options{Secrets: []string{other, secret}, Hint: func(h webhook.Hint) { hints = append(hints, h) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +43,7 @@ func receive(t testing.TB, p post) (status int, hints []webhook.Hint) {
 	}
 	recorder := httptest.NewRecorder()
 	handler.ServeHTTP(recorder, request)
-	return recorder.Code, inbox.Take()
+	return recorder.Code, hints
 }
 
 func sign(key, body string) string {
@@ -273,32 +274,40 @@ func TestTooMuch(t *testing.T) {
 	}
 }
 
-func TestInbox(t *testing.T) {
-	b := webhook.NewInbox()
-	select {
-	case <-b.Ready():
-		t.Error("an empty inbox is ready")
-	default:
+func TestSameGit(t *testing.T) {
+	for _, same := range []string{
+		"https://github.com/acme/deploy", "https://ann:token@GitHub.com/Acme/deploy.git/", "git@github.com:acme/deploy.git",
+		"ssh://git@github.com:2222/acme/deploy.git", "http://github.com/acme/deploy?x#y",
+	} {
+		if !webhook.SameGit("https://github.com/acme/deploy.git", same) {
+			t.Errorf("%q is another", same)
+		}
 	}
-	for range 3 {
-		b.Put(webhook.Hint{Image: "b"})
-		b.Put(webhook.Hint{Image: "a"})
+	for _, other := range []string{"", "acme/deploy", "https://github.com/acme/deploy2", "https://example.com/acme/deploy", "https://github.com.evil/acme/deploy", "://", "https://[::1"} {
+		if webhook.SameGit("https://github.com/acme/deploy.git", other) {
+			t.Errorf("%q is the same", other)
+		}
 	}
-	<-b.Ready()
-	if got := b.Take(); !slices.Equal(got, []webhook.Hint{{Image: "a"}, {Image: "b"}}) {
-		t.Errorf("%+v", got)
+}
+
+// TestPage: the page names each sender, and those alone.
+func TestPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/automation.md")
+	if err != nil {
+		t.Fatal(err)
 	}
-	b.Put(webhook.Hint{Image: "a"})
-	b.Take()
-	select {
-	case <-b.Ready():
-		t.Error("what was taken makes it ready")
-	default:
+	named := map[string]bool{}
+	for _, path := range regexp.MustCompile("`/hooks/([a-z]+)").FindAllStringSubmatch(string(page), -1) {
+		named[path[1]] = true
 	}
-	for i := range 2000 {
-		b.Put(webhook.Hint{Image: fmt.Sprint(i)})
+	for name := range named {
+		if status, _ := receive(t, post{"/hooks/" + name, "{}", nil}); status != http.StatusUnauthorized {
+			t.Errorf("%s: %d", name, status)
+		}
 	}
-	if got := b.Take(); len(got) != 1000 {
-		t.Errorf("%d hints wait", len(got))
+	for _, name := range []string{"acr", "distribution", "dockerhub", "forgejo", "generic", "gitea", "github", "gitlab", "harbor", "quay"} {
+		if !named[name] {
+			t.Errorf("the page lacks %s", name)
+		}
 	}
 }
