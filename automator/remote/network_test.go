@@ -9,6 +9,8 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/http"
@@ -34,6 +36,7 @@ func TestPrivateAuthority(t *testing.T) {
 	}
 	certificate, key, pool := clientCertificate(t)
 	front := httptest.NewUnstartedServer(httputil.NewSingleHostReverseProxy(behind))
+	front.Config.ErrorLog = log.New(io.Discard, "", 0) // it complains about clients that are refused
 	front.TLS = &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool}
 	front.StartTLS()
 	defer front.Close()
@@ -157,6 +160,7 @@ func TestNothingIsLeftRunning(t *testing.T) {
 			case <-r.Context().Done():
 			case <-stop:
 			}
+			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	}
 	defer close(stop)

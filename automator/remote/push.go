@@ -122,8 +122,11 @@ func pushRequest(g *greeting, updates []Update, o PushOptions) ([]byte, error) {
 	lacking := objects{}
 	creates := false
 	for i, u := range updates {
-		if strings.ContainsAny(u.Ref, " \x00\n") || !strings.HasPrefix(u.Ref, "refs/") || u.Old != "" && !plumbing.IsHash(u.Old) {
-			return nil, fmt.Errorf("%q at %q is no ref", oneLine(u.Ref), oneLine(u.Old))
+		if err := checkRef(u.Ref); err != nil {
+			return nil, err
+		}
+		if u.Old != "" && !plumbing.IsHash(u.Old) {
+			return nil, fmt.Errorf("%q of %s is no commit's id", oneLine(u.Old), u.Ref)
 		}
 		ask.line("%s %s %s%s\n", plumbing.NewHash(u.Old), u.New.id, u.Ref, words)
 		if i == 0 {

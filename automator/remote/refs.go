@@ -12,6 +12,11 @@ import (
 // Refs are the commits (or tags) that the refs of these full names are at, as hex ids; a ref
 // that is not there is not in the map.
 func (r *Repository) Refs(ctx context.Context, names ...string) (map[string]string, error) {
+	for _, name := range names {
+		if err := checkRef(name); err != nil {
+			return nil, err
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	at, _, err := r.refs(ctx, names)
@@ -25,6 +30,16 @@ func (r *Repository) Refs(ctx context.Context, names ...string) (map[string]stri
 		}
 	}
 	return found, nil
+}
+
+// checkRef keeps names off the wire that would be read as something else there.
+func checkRef(name string) error {
+	const most = 1000
+	odd := strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f })
+	if odd || len(name) > most || !strings.HasPrefix(name, "refs/") {
+		return fmt.Errorf("%q is no ref; hint: a branch's name has no blanks and at most %d bytes", oneLine(name), most)
+	}
+	return nil
 }
 
 // DefaultBranch is the branch that the remote's HEAD names, without refs/heads/. An empty

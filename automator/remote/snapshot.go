@@ -45,7 +45,8 @@ func (r *Repository) Snapshot(ctx context.Context, tip string) (*Snapshot, error
 		}
 	}
 	s, err := r.readSnapshot(ctx, id, r.recent)
-	if err != nil && len(r.recent) > 0 && ctx.Err() == nil {
+	var status *errStatus
+	if err != nil && len(r.recent) > 0 && ctx.Err() == nil && !errors.As(err, &status) {
 		// The server may have forgotten what the difference was to be made from.
 		s, err = r.readSnapshot(ctx, id, nil)
 	}
