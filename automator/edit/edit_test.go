@@ -1,7 +1,6 @@
 package edit
 
 import (
-	"bytes"
 	"strings"
 	"testing"
 )
@@ -219,46 +218,4 @@ func TestVerifyCatchesOtherChanges(t *testing.T) {
 			t.Errorf("%q passes", after)
 		}
 	}
-}
-
-// FuzzEdit: either an error, or exactly the bytes of the marked values differ.
-func FuzzEdit(f *testing.F) {
-	for _, text := range []string{
-		"image: x MARK\n", "\ufeffa: 'x' MARK\r\n- b\r\n", "- &a !!str \"x\" MARK\n- *a\n", "a:\n  MARK\n  - x\n", "a: |\n  x\n---\nb: 1.0 MARK",
-		"{a: b, c: d MARK\n}", "a: MARK\n", "? x\n: y MARK\n",
-	} {
-		f.Add([]byte(strings.ReplaceAll(text, "MARK", shopMarker)))
-	}
-	const value = "r/shop:1.2.3"
-	f.Fuzz(func(t *testing.T, data []byte) {
-		if len(data) > 4096 {
-			return
-		}
-		out, changed, err := setAll(data, value)
-		if err != nil {
-			return
-		}
-		rest, restOut := data, out
-		at := 0
-		for _, s := range changed {
-			same := s.start - at
-			if !bytes.Equal(rest[:same], restOut[:same]) {
-				t.Fatalf("other bytes changed: %q to %q", data, out)
-			}
-			rest, restOut, at = rest[s.end-at:], restOut[same:], s.end
-			for _, written := range []string{value, `"` + value + `"`, "'" + value + "'"} {
-				if bytes.HasPrefix(restOut, []byte(written)) && (s.quote == "") == (written == value) {
-					restOut = restOut[len(written):]
-					break
-				}
-			}
-		}
-		if !bytes.Equal(rest, restOut) {
-			t.Fatalf("other bytes changed: %q to %q", data, out)
-		}
-		again, changed, err := setAll(out, value)
-		if err != nil || len(changed) > 0 || !bytes.Equal(again, out) {
-			t.Fatalf("a second edit of %q changes %v, %v", out, changed, err)
-		}
-	})
 }

@@ -123,7 +123,10 @@ func (f *File) Set(values map[int]string) ([]byte, error) {
 		return f.data, nil
 	}
 	out = append(out, f.data[at:]...)
-	return out, f.verify(out, s)
+	if err := f.verify(out, s); err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // splice is what an edit means to change.
