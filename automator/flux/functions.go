@@ -9,39 +9,26 @@ import (
 	"text/template"
 )
 
-// templateFunctions are Go's own and the ones of Sprig that messages use, bounded: none reads
-// anything but its arguments, and none makes more than maxMessage bytes.
-func templateFunctions() template.FuncMap {
-	return template.FuncMap{
-		"print":    func(args ...any) (string, error) { return bounded(fmt.Sprint(args...)) },
-		"println":  func(args ...any) (string, error) { return bounded(fmt.Sprintln(args...)) },
-		"printf":   printf,
-		"html":     func(s any) (string, error) { return bounded(html.EscapeString(fmt.Sprint(s))) },
-		"js":       func(s any) (string, error) { return bounded(template.JSEscapeString(fmt.Sprint(s))) },
-		"urlquery": func(s any) (string, error) { return bounded(template.URLQueryEscaper(s)) },
-		"call":     func(...any) (string, error) { return "", errors.New("call is not offered") },
+// payName is the function that what may be run more than once begins with.
+const payName = "sealift_pay"
 
-		"lower":      func(s any) string { return strings.ToLower(fmt.Sprint(s)) },
-		"upper":      func(s any) string { return strings.ToUpper(fmt.Sprint(s)) },
-		"trim":       func(s any) string { return strings.TrimSpace(fmt.Sprint(s)) },
-		"trimAll":    func(cut string, s any) string { return strings.Trim(fmt.Sprint(s), cut) },
-		"trimPrefix": func(prefix string, s any) string { return strings.TrimPrefix(fmt.Sprint(s), prefix) },
-		"trimSuffix": func(suffix string, s any) string { return strings.TrimSuffix(fmt.Sprint(s), suffix) },
-		"contains":   func(part string, s any) bool { return strings.Contains(fmt.Sprint(s), part) },
-		"hasPrefix":  func(prefix string, s any) bool { return strings.HasPrefix(fmt.Sprint(s), prefix) },
-		"hasSuffix":  func(suffix string, s any) bool { return strings.HasSuffix(fmt.Sprint(s), suffix) },
-		"replace":    replace,
-		"quote":      func(s any) (string, error) { return bounded(fmt.Sprintf("%q", fmt.Sprint(s))) },
-		"squote":     func(s any) (string, error) { return bounded("'" + fmt.Sprint(s) + "'") },
-		"trunc":      trunc,
-		"default":    orElse,
-		"ternary":    func(yes, no any, is bool) any { return map[bool]any{true: yes, false: no}[is] },
-		"toString":   func(s any) string { return fmt.Sprint(s) },
-		"base":       path.Base,
-		"dir":        path.Dir,
-		"splitList":  func(by, s string) []string { return strings.SplitN(s, by, maxChanges) },
-		"join":       func(by string, list []string) (string, error) { return bounded(strings.Join(list, by)) },
+// budget is the work that a template may still do.
+type budget int
+
+func (b *budget) pay(n int) (string, error) {
+	if *b -= budget(n); *b < 0 {
+		return "", errors.New("it does too much; hint: nest fewer ranges")
 	}
+	return "", nil
+}
+
+// text is a value as text, which is paid for.
+func (b *budget) text(value any) (string, error) {
+	s := fmt.Sprint(value)
+	if _, err := b.pay(len(s)); err != nil {
+		return "", err
+	}
+	return bounded(s)
 }
 
 func bounded(s string) (string, error) {
@@ -51,45 +38,113 @@ func bounded(s string) (string, error) {
 	return s, nil
 }
 
-// printf refuses widths and precisions, which make a long text of a short one.
-func printf(format string, args ...any) (string, error) {
-	for verb := format; ; {
-		_, after, found := strings.Cut(verb, "%")
-		if !found {
-			return bounded(fmt.Sprintf(format, args...))
-		}
-		number := strings.TrimLeft(after, "+-# 0.[]*123456789")
-		if width := after[:len(after)-len(number)]; len(width) > 3 || strings.ContainsAny(width, "*[") {
-			return "", fmt.Errorf("%%%.20s: widths have two digits", after)
-		}
-		verb = strings.TrimPrefix(number, "%")
+// functions are Go's own and the ones of Sprig that messages use. None reads anything but its
+// arguments, and none makes more than maxMessage bytes.
+func (b *budget) functions() template.FuncMap {
+	return template.FuncMap{
+		payName:    b.pay,
+		"print":    func(args ...any) (string, error) { return b.text(fmt.Sprint(args...)) },
+		"println":  func(args ...any) (string, error) { return b.text(fmt.Sprintln(args...)) },
+		"printf":   b.printf,
+		"html":     b.one(html.EscapeString),
+		"js":       b.one(template.JSEscapeString),
+		"urlquery": b.one(func(s string) string { return template.URLQueryEscaper(s) }),
+		"call":     func(...any) (string, error) { return "", errors.New("call is not offered") },
+
+		"lower":      b.one(strings.ToLower),
+		"upper":      b.one(strings.ToUpper),
+		"trim":       b.one(strings.TrimSpace),
+		"quote":      b.one(func(s string) string { return fmt.Sprintf("%q", s) }),
+		"squote":     b.one(func(s string) string { return "'" + s + "'" }),
+		"toString":   b.one(func(s string) string { return s }),
+		"base":       b.one(path.Base),
+		"dir":        b.one(path.Dir),
+		"trimAll":    b.two(func(cut, s string) string { return strings.Trim(s, cut) }),
+		"trimPrefix": b.two(func(prefix, s string) string { return strings.TrimPrefix(s, prefix) }),
+		"trimSuffix": b.two(func(suffix, s string) string { return strings.TrimSuffix(s, suffix) }),
+		"contains":   b.whether(func(part, s string) bool { return strings.Contains(s, part) }),
+		"hasPrefix":  b.whether(func(prefix, s string) bool { return strings.HasPrefix(s, prefix) }),
+		"hasSuffix":  b.whether(func(suffix, s string) bool { return strings.HasSuffix(s, suffix) }),
+		"replace":    b.replace,
+		"trunc":      b.trunc,
+		"default":    b.orElse,
+		"ternary":    func(yes, no any, is bool) any { return map[bool]any{true: yes, false: no}[is] },
 	}
 }
 
-func replace(old, by string, s any) (string, error) {
-	text := fmt.Sprint(s)
-	if len(text)+strings.Count(text, old)*len(by) > 2*maxMessage {
-		return bounded(strings.Repeat(" ", maxMessage+1))
+func (b *budget) one(f func(string) string) func(any) (string, error) {
+	return func(value any) (string, error) {
+		s, err := b.text(value)
+		if err != nil {
+			return "", err
+		}
+		return bounded(f(s))
 	}
-	return bounded(strings.ReplaceAll(text, old, by))
+}
+
+func (b *budget) two(f func(a, s string) string) func(string, any) (string, error) {
+	return func(a string, value any) (string, error) {
+		s, err := b.text(value)
+		if err != nil {
+			return "", err
+		}
+		return bounded(f(a, s))
+	}
+}
+
+func (b *budget) whether(f func(a, s string) bool) func(string, any) (bool, error) {
+	return func(a string, value any) (bool, error) {
+		s, err := b.text(value)
+		return err == nil && f(a, s), err
+	}
+}
+
+// printf refuses widths, which make a long text of a short one.
+func (b *budget) printf(format string, args ...any) (string, error) {
+	for rest := format; ; {
+		_, after, found := strings.Cut(rest, "%")
+		if !found {
+			return b.text(fmt.Sprintf(format, args...))
+		}
+		verb := strings.TrimLeft(after, "+-# 0123456789.[]*")
+		if flags := after[:len(after)-len(verb)]; len(flags) > 3 || strings.ContainsAny(flags, "*[") {
+			return "", fmt.Errorf("%%%.20s: at most two digits are taken", after)
+		}
+		rest = strings.TrimPrefix(verb, "%")
+	}
+}
+
+func (b *budget) replace(old, by string, value any) (string, error) {
+	s, err := b.text(value)
+	if err != nil {
+		return "", err
+	}
+	if n := strings.Count(s, old); n > 0 && len(by) > maxMessage/n {
+		return "", fmt.Errorf("it makes a text of more than %d bytes", maxMessage)
+	}
+	return bounded(strings.ReplaceAll(s, old, by))
 }
 
 // trunc is the first bytes of a text, or with a negative number the last.
-func trunc(n int, s any) string {
-	text := fmt.Sprint(s)
+func (b *budget) trunc(n int, value any) (string, error) {
+	s, err := b.text(value)
 	switch {
-	case n >= 0 && n < len(text):
-		return strings.ToValidUTF8(text[:n], "")
-	case n < 0 && -n < len(text):
-		return strings.ToValidUTF8(text[len(text)+n:], "")
+	case n >= 0 && n < len(s):
+		s = s[:n]
+	case n < 0 && n > -len(s):
+		s = s[len(s)+n:]
 	}
-	return text
+	return strings.ToValidUTF8(s, ""), err
 }
 
 // orElse is value, or otherwise in place of an empty one.
-func orElse(otherwise any, value ...any) any {
-	if len(value) == 0 || value[0] == nil || fmt.Sprint(value[0]) == "" || value[0] == 0 || value[0] == false {
-		return otherwise
+func (b *budget) orElse(otherwise any, value ...any) (any, error) {
+	if len(value) == 0 || value[0] == nil {
+		return otherwise, nil
 	}
-	return value[0]
+	s, err := b.text(value[0])
+	if s == "" || s == "0" || s == "false" {
+		return otherwise, err
+	}
+	return value[0], err
 }

@@ -3,17 +3,21 @@ package flux
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"text/template"
 	"text/template/parse"
+
+	"sealift.dev/internal/text"
 )
 
-// Limits of a message template. Steps are ranges' turns and nested templates' calls.
+// Limits of a message template.
 const (
-	maxTemplate = 16 << 10
+	maxTemplate = 16 << 10 // bytes
 	maxMessage  = 64 << 10
-	maxSteps    = 20_000
-	maxChanges  = 1_000
+	maxWork     = 2 << 20 // bytes of the template that are run, and of texts that functions read
+	maxChanges  = 500
+	maxValue    = 1 << 10
 )
 
 // Change is one edited value, as a message's template sees it.
@@ -79,53 +83,21 @@ type automationName struct{ Namespace, Name string }
 
 func (n automationName) String() string { return n.Namespace + "/" + n.Name }
 
-// changed has the changes by file and object.
+// changed has the changes by file and object, by object, and all of them.
 type changed struct {
 	FileChanges map[string]map[Object][]Change
-	changes     []Change
+	Objects     map[Object][]Change
+	Changes     []Change
 }
 
-// Changes are all changes.
-func (c changed) Changes() []Change { return c.changes }
-
-// Objects are the changes by object, whatever the file.
-func (c changed) Objects() map[Object][]Change {
-	objects := map[Object][]Change{}
-	for _, change := range c.changes {
-		objects[change.Object] = append(objects[change.Object], change)
-	}
-	return objects
-}
-
-// updated has the images by file and object.
+// updated has the images by file and object, by object, and each once.
 type updated struct {
 	Files   map[string]fileUpdate
-	changes []Change
+	Objects map[Object][]ImageRef
+	Images  []ImageRef
 }
 
 type fileUpdate struct{ Objects map[Object][]ImageRef }
-
-// Images are those that were written, each once.
-func (u updated) Images() []ImageRef {
-	var images []ImageRef
-	seen := map[string]bool{}
-	for _, change := range u.changes {
-		if !seen[change.Image.Ref] {
-			seen[change.Image.Ref] = true
-			images = append(images, change.Image)
-		}
-	}
-	return images
-}
-
-// Objects are the images by object, whatever the file.
-func (u updated) Objects() map[Object][]ImageRef {
-	objects := map[Object][]ImageRef{}
-	for _, change := range u.changes {
-		objects[change.Object] = append(objects[change.Object], change.Image)
-	}
-	return objects
-}
 
 // Render makes the commit message of the automation's template. Empty: it has none. The
 // template is bounded in what it may read, write and repeat; the error says why there is no
@@ -142,44 +114,42 @@ func (a Automation) Render(changes []Change) (string, error) {
 }
 
 func (a Automation) data(changes []Change) templateData {
-	changes = changes[:min(len(changes), maxChanges)]
 	d := templateData{
 		AutomationObject: automationName{a.Namespace, a.Name}, Values: a.Values,
-		Changed: changed{FileChanges: map[string]map[Object][]Change{}, changes: changes},
-		Updated: updated{Files: map[string]fileUpdate{}, changes: changes},
+		Changed: changed{FileChanges: map[string]map[Object][]Change{}, Objects: map[Object][]Change{}},
+		Updated: updated{Files: map[string]fileUpdate{}, Objects: map[Object][]ImageRef{}},
 	}
-	for _, c := range changes {
+	for _, c := range changes[:min(len(changes), maxChanges)] {
+		c.OldValue, c.NewValue = text.Line(c.OldValue, maxValue), text.Line(c.NewValue, maxValue)
+		d.Changed.Changes = append(d.Changed.Changes, c)
+		d.Changed.Objects[c.Object] = append(d.Changed.Objects[c.Object], c)
 		if d.Changed.FileChanges[c.File] == nil {
 			d.Changed.FileChanges[c.File] = map[Object][]Change{}
 			d.Updated.Files[c.File] = fileUpdate{Objects: map[Object][]ImageRef{}}
 		}
 		d.Changed.FileChanges[c.File][c.Object] = append(d.Changed.FileChanges[c.File][c.Object], c)
 		d.Updated.Files[c.File].Objects[c.Object] = append(d.Updated.Files[c.File].Objects[c.Object], c.Image)
+		d.Updated.Objects[c.Object] = append(d.Updated.Objects[c.Object], c.Image)
+		if !slices.Contains(d.Updated.Images, c.Image) {
+			d.Updated.Images = append(d.Updated.Images, c.Image)
+		}
 	}
 	return d
 }
 
-func render(text string, data templateData) (string, error) {
-	if len(text) > maxTemplate {
-		return "", fmt.Errorf("it has %d bytes, more than %d", len(text), maxTemplate)
+func render(source string, data templateData) (string, error) {
+	if len(source) > maxTemplate {
+		return "", fmt.Errorf("it has %d bytes, more than %d", len(source), maxTemplate)
 	}
-	steps := 0
-	step := func() (string, error) {
-		if steps++; steps > maxSteps {
-			return "", fmt.Errorf("it takes more than %d steps", maxSteps)
-		}
-		return "", nil
-	}
-	functions := templateFunctions()
-	functions[stepName] = step
-	parsed, err := template.New("message").Option("missingkey=zero").Funcs(functions).Parse(text)
+	left := budget(maxWork)
+	functions := left.functions()
+	parsed, err := template.New("message").Option("missingkey=zero").Funcs(functions).Parse(source)
 	if err != nil {
 		return "", errors.New(strings.TrimPrefix(err.Error(), "template: "))
 	}
-	counter := template.Must(template.New("step").Funcs(functions).Parse("{{" + stepName + "}}")).Root.Nodes[0]
 	for _, t := range parsed.Templates() {
 		if t.Tree != nil {
-			count(t.Root, counter)
+			meter(t.Root, functions)
 		}
 	}
 	var out limitedText
@@ -189,28 +159,28 @@ func render(text string, data templateData) (string, error) {
 	return out.String(), nil
 }
 
-// stepName is the function that every turn of a range, and every template called, begins with.
-const stepName = "sealift_step"
-
-// count puts the counter into everything that may be run more than once.
-func count(list *parse.ListNode, counter parse.Node) {
+// meter lets everything that may be run more than once begin with a call that pays for it, by
+// its length: Go's templates have no other bound.
+func meter(list *parse.ListNode, functions template.FuncMap) {
 	if list == nil {
 		return
 	}
+	call := fmt.Sprintf("{{%s %d}}", payName, len(list.String())+maxValue/16)
 	for _, node := range list.Nodes {
 		switch n := node.(type) {
 		case *parse.RangeNode:
-			count(n.List, counter)
-			count(n.ElseList, counter)
+			meter(n.List, functions)
+			meter(n.ElseList, functions)
 		case *parse.IfNode:
-			count(n.List, counter)
-			count(n.ElseList, counter)
+			meter(n.List, functions)
+			meter(n.ElseList, functions)
 		case *parse.WithNode:
-			count(n.List, counter)
-			count(n.ElseList, counter)
+			meter(n.List, functions)
+			meter(n.ElseList, functions)
 		}
 	}
-	list.Nodes = append([]parse.Node{counter}, list.Nodes...)
+	paying := template.Must(template.New("pay").Funcs(functions).Parse(call))
+	list.Nodes = append([]parse.Node{paying.Root.Nodes[0]}, list.Nodes...)
 }
 
 // limitedText is a text of at most maxMessage bytes.
