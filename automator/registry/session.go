@@ -259,7 +259,13 @@ func (c *Client) explain(err error) error {
 	if errors.As(err, &told) && told.Request != nil {
 		return c.statusError(told.Request.URL.Host, told.StatusCode, told.Errors)
 	}
-	return err
+	return &foreignError{err}
 }
+
+// foreignError may repeat what a stranger wrote: it is made fit for a terminal.
+type foreignError struct{ error }
+
+func (e *foreignError) Error() string { return text.Line(e.error.Error(), 1000) }
+func (e *foreignError) Unwrap() error { return e.error }
 
 func isBearer(how *transport.Challenge) bool { return strings.EqualFold(how.Scheme, "bearer") }

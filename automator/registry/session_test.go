@@ -185,3 +185,28 @@ func TestPrivateAuthority(t *testing.T) {
 	}
 	list(t, anonymous(t, registry.Options{Transport: transport}), repo)
 }
+
+func TestBadTokens(t *testing.T) {
+	for name, answer := range map[string]string{
+		"no token":     `{"evil": "\u001b[31m` + "\x1b[31m\n" + strings.Repeat("x", 10_000) + `"}`,
+		"not JSON":     "\x1b[31m",
+		"a line break": `{"token": "a\nb: c"}`,
+		"large":        `{"token": "` + strings.Repeat("x", 1<<20) + `"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t, nil)
+			d.server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/token" {
+					fmt.Fprint(w, answer)
+					return
+				}
+				w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="http://%s/token",service="shop"`, r.Host))
+				w.WriteHeader(http.StatusUnauthorized)
+			})
+			_, err := anonymous(t, registry.Options{}).Tags(t.Context(), d.repo, nil, func(string) {})
+			if err == nil || strings.ContainsAny(err.Error(), "\x1b\n") || len(err.Error()) > 2000 {
+				t.Errorf("%q", err)
+			}
+		})
+	}
+}
