@@ -7,8 +7,8 @@ import (
 	"net/http"
 )
 
-// bounded refuses unencrypted requests to other machines, and ends an answer that is larger
-// than limit bytes with an error.
+// bounded says who asks, refuses unencrypted requests to other machines, and ends an answer
+// that is larger than limit bytes with an error.
 type bounded struct {
 	inner     http.RoundTripper
 	limit     int64
@@ -19,6 +19,8 @@ func (t *bounded) RoundTrip(request *http.Request) (*http.Response, error) {
 	if request.URL.Scheme != "https" && !t.plainHTTP && !isLoopback(request.URL.Hostname()) {
 		return nil, fmt.Errorf("%s is not encrypted; hint: use https, or allow plain HTTP", request.URL.Host)
 	}
+	request = request.Clone(request.Context())
+	request.Header.Set("User-Agent", "sealift")
 	response, err := t.inner.RoundTrip(request)
 	if err != nil {
 		return nil, err

@@ -60,7 +60,7 @@ func TestBadLists(t *testing.T) {
 			page(w, r.URL.Path+"?last="+r.URL.Query().Get("last")+"x", "1.0.0")
 		}, "more than 2000 pages"},
 		"next page on another host":   {next("http://127.0.0.2:1/v2/apps/shop/tags/list?last=1"), "on another host"},
-		"next page by another scheme": {next("ftp:/v2/apps/shop/tags/list?last=1"), "on another host"},
+		"next page by another scheme": {nextAt("https://%s/v2/apps/shop/tags/list?last=1"), `by "https", not by http; hint: `},
 		"next page with a password":   {nextAt("http://ann:secret@%s/v2/apps/shop/tags/list?last=1"), "on another host"},
 		"next page elsewhere":         {next("//127.0.0.2:1/v2/apps/shop/tags/list?last=1"), "on another host"},
 		"next page of another":        {next("/v2/apps/other/tags/list?last=1"), "of another repository"},

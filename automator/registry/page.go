@@ -81,8 +81,11 @@ func nextQuery(response *http.Response, repository string) (string, error) {
 	at = from.ResolveReference(at)
 	asked := "/v2/" + repository + "/tags/list"
 	switch {
-	case at.Scheme != from.Scheme || !strings.EqualFold(at.Host, from.Host) || at.User != nil:
-		return "", fmt.Errorf("the next page is on another host, %q", text.Line(at.Scheme+"://"+at.Host, 100))
+	case !strings.EqualFold(at.Host, from.Host) || at.User != nil:
+		return "", fmt.Errorf("the next page is on another host, %q", text.Line(at.Host, 100))
+	case at.Scheme != from.Scheme:
+		return "", fmt.Errorf("the next page is by %q, not by %s; hint: tell the registry how it is reached, with X-Forwarded-Proto in front of it",
+			text.Line(at.Scheme, 20), from.Scheme)
 	case at.Path != from.Path && at.Path != asked:
 		return "", fmt.Errorf("the next page is of another repository, %q", text.Line(at.Path, 100))
 	case at.RawQuery == "":

@@ -194,7 +194,6 @@ func (s *session) send(ctx context.Context, method, path string, header http.Hea
 		return nil, err
 	}
 	maps.Copy(request.Header, header)
-	request.Header.Set("User-Agent", "sealift")
 	return s.client.Do(request)
 }
 

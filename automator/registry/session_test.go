@@ -61,6 +61,9 @@ func newTokens(t *testing.T, realm string) *tokens {
 	s := &tokens{desk: &desk{t: t}, lasts: 300}
 	s.valid.Store("")
 	s.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if agent := r.Header.Get("User-Agent"); agent != "sealift" {
+			t.Errorf("%s is asked by %q", r.URL.Path, agent)
+		}
 		switch {
 		case r.URL.Path == "/token":
 			s.give(w, r)
