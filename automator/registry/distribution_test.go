@@ -23,7 +23,7 @@ func TestDistribution(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	server, err := stage.StartDistribution(t.Context(), bin, dir, stage.DistributionOptions{User: "ann", Password: "secret"})
+	server, err := stage.StartDistribution(t.Context(), bin, dir, stage.DistributionOptions{User: "ann", Password: "secret", PageTags: 50})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func TestDistribution(t *testing.T) {
 	if err := remote.Write(ref.Tag("latest"), empty.Image, remote.WithAuth(ann)); err != nil {
 		t.Fatal(err)
 	}
-	all := slices.Concat(versions(1, 600), versions(2, 600), []string{"latest", "v1.0.0"})
+	all := slices.Concat(versions(1, 60), versions(2, 60), []string{"latest", "v1.0.0"})
 	tags := filepath.Join(dir, "data/docker/registry/v2/repositories/apps/shop/_manifests/tags")
 	for _, tag := range all[:len(all)-2] { // as the registry stores what is pushed, in less time
 		if err := os.CopyFS(filepath.Join(tags, tag), os.DirFS(filepath.Join(tags, "latest"))); err != nil {
@@ -49,7 +49,7 @@ func TestDistribution(t *testing.T) {
 	}
 	slices.Sort(all)
 	c := anonymous(t, registry.Options{Keychain: keychain(func() string { return "secret" })})
-	if tags, listing := list(t, c, repo, "2.5"); !slices.Equal(tags, all) || !listing.Complete || listing.Requests != 2 {
+	if tags, listing := list(t, c, repo, "2.5"); !slices.Equal(tags, all) || !listing.Complete || listing.Requests != 3 {
 		t.Errorf("%d of %d tags, %+v", len(tags), len(all), listing)
 	}
 	want := slices.DeleteFunc(slices.Clone(all), func(tag string) bool { return tag < "2.5" })

@@ -16,6 +16,8 @@ import (
 type DistributionOptions struct {
 	// User and Password are asked for by basic authentication. Empty: nobody is asked.
 	User, Password string
+	// PageTags is how many tags a page of a list has at most. Zero: 1,000.
+	PageTags int
 }
 
 // Distribution is the registry of the distribution project, a program of its own. It has no
@@ -100,6 +102,9 @@ func distributionConfig(host, dir string, options DistributionOptions) ([]byte, 
 			"delete":     object{"enabled": true},
 		},
 		"http": object{"addr": host},
+	}
+	if options.PageTags > 0 {
+		config["tags"] = object{"maxtags": options.PageTags}
 	}
 	if options.User != "" {
 		hash, err := bcrypt.GenerateFromPassword([]byte(options.Password), bcrypt.MinCost)
