@@ -22,6 +22,7 @@ func TestStrayMarkers(t *testing.T) {
 		"behind a key":           {"a: MARK\n  b: x\n", "[1]"},
 		"two lines":              {"a: x\n  y MARK\nb: c\n", "[1]"},
 		"two quoted lines":       {"a: 'x\n  y' MARK\nb: c\n", "[1]"},
+		"an escaped line break":  {"a: \"x\\\n  y\" MARK\nb: c MARK\n", "[1]"},
 		"block scalar":           {"a: | MARK\n  x\n", "[1]"},
 		"alias":                  {"x: &a y\na: *a MARK\n", "[2]"},
 		"inside a block scalar":  {"a: |\n  image: x MARK\n  MARK\nb: >-\n  MARK\nc: d\n", ""},

@@ -104,7 +104,9 @@ func (t *text) endQuoted(at int, quote byte) int {
 	for i := at + 1; i < len(t.data) && breakLength(t.data[i:]) == 0; i++ {
 		switch {
 		case quote == '"' && t.data[i] == '\\':
-			i++
+			if i++; breakLength(t.data[i:]) > 0 {
+				return 0 // an escaped line break
+			}
 		case quote == '\'' && bytes.HasPrefix(t.data[i:], []byte("''")):
 			i++
 		case t.data[i] == quote:
