@@ -38,7 +38,7 @@ func rules() []rule {
 		{imports: []string{"sealift.dev/test"}, by: []string{"test"}, tests: true},
 		{imports: []string{"sealift.dev/api"}, by: []string{"api", "synchronizer/controller", "synchronizer/console", "test"}, tests: true,
 			symbols: []string{"Config", "ConfigFile", "Publish", "Environment", "Helm", "ImagePath", "Automate", "Image", "Select",
-				"Target", "HelmTarget", "CommitAuthor"}},
+				"Target", "HelmTarget", "CommitAuthor", "PinMode", "PinNever", "PinIfNotPresent", "PinAlways"}},
 		{imports: []string{"sigs.k8s.io/controller-runtime"}, by: []string{"synchronizer/controller"}},
 		{imports: []string{"github.com/prometheus"}, by: []string{"synchronizer/controller", "automator/metrics"}},
 		{imports: []string{"oras.land/oras-go"}, by: []string{"artifact"}, tests: true},
