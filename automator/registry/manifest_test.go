@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -43,10 +44,10 @@ func write(t *testing.T, reference string, write func(name.Reference) error) {
 }
 
 func TestDigestAndPlatforms(t *testing.T) {
-	requests := 0
+	var requests atomic.Int32
 	server, err := stage.NewRegistry(stage.RegistryOptions{Wrap: func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			requests++
+			requests.Add(1)
 			next.ServeHTTP(w, r)
 		})
 	}})
@@ -80,8 +81,8 @@ func TestDigestAndPlatforms(t *testing.T) {
 				got[0] = "changed by the caller"
 			}
 		}
-		before := requests
-		if _, err := c.Platforms(t.Context(), repo, digest); err != nil || requests != before {
+		before := requests.Load()
+		if _, err := c.Platforms(t.Context(), repo, digest); err != nil || requests.Load() != before {
 			t.Errorf("%s: asked again, %v", tag, err)
 		}
 	}
