@@ -82,7 +82,7 @@ func (w *Window) Opens(t time.Time) time.Time {
 			continue
 		}
 		opens, closes := w.at(date, w.from), w.at(date, w.to)
-		if !t.Before(closes) {
+		if !t.Before(closes) || !opens.Before(closes) { // clocks may skip all of it
 			continue
 		}
 		if opens.After(t) {
