@@ -4,14 +4,13 @@
 package automator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
+	"slices"
 	"time"
-
-	"github.com/google/go-containerregistry/pkg/authn"
 
 	"sealift.dev/automator/registry"
 	"sealift.dev/automator/remote"
@@ -33,8 +32,6 @@ type Options struct {
 	// Branch is read from and pushed to. Empty: what sealift.yaml on the
 	// remote's default branch names, else that default branch.
 	Branch string
-	// Username and Password authenticate to Git. Both empty: anonymous.
-	Username, Password string
 	// Git says how the repository is reached; its URL is Repo.
 	Git remote.Options
 	// Config is read instead of the tree's sealift.yaml. Nil: that counts.
@@ -43,8 +40,6 @@ type Options struct {
 	Author Author
 	// DryRun computes the commits and their diff, and pushes nothing.
 	DryRun bool
-	// PlainHTTP allows http:// to hosts other than this machine, for Git and registries.
-	PlainHTTP bool
 	// Registry lists tags; repositories of one process share it. Nil: one of their own.
 	Registry *registry.Client
 	// Trust verifies images. Zero: images that ask for it are refused.
@@ -54,10 +49,6 @@ type Options struct {
 	ScanEvery time.Duration
 	// Now is the clock of cool-downs and windows. Nil: time.Now.
 	Now func() time.Time
-	// Keychain authenticates to registries. Nil: Docker's configuration and helpers.
-	Keychain authn.Keychain
-	// Transport carries every request. Nil: one with time-outs of its own.
-	Transport http.RoundTripper
 }
 
 // Trust is what images are verified with.
@@ -125,6 +116,7 @@ type ImageReport struct {
 	Signers  []string
 	Tags     int       // tags seen
 	Refusals []Refusal // of better tags
+	Holds    []string  // what people hold, and why
 	Until    time.Time // when a refusal may end by itself; zero: none will
 	Reason   string    // why nothing was changed; empty if something was, or is up to date
 	Err      error     // set if the tags could not be listed
@@ -137,144 +129,183 @@ type Refusal struct {
 	Reason string
 }
 
-// Run makes one pass: read the tip, choose, edit, push one commit. A push that
-// comes too late is made again on the new tip, up to ten times. An image whose
-// tags cannot be listed does not hold up the others: Run then returns a
-// complete Result beside the error.
+// Run makes one pass over a repository, see Automator.Run.
 func Run(ctx context.Context, opts Options) (Result, error) {
-	a, err := open(opts)
+	a, err := New(opts)
 	if err != nil {
 		return Result{}, err
 	}
-	return a.run(ctx)
+	defer a.Close()
+	return a.Run(ctx)
 }
 
-// Watch runs at once and then every interval, with jitter, until ctx is done.
-// Each outcome goes to report; an error does not end the watch.
-func Watch(ctx context.Context, opts Options, interval time.Duration, report func(Result, error)) error {
-	a, err := open(opts)
-	if err != nil {
-		return err
-	}
-	for {
-		result, err := a.run(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		report(result, err)
-		if sleep(ctx, interval+rand.N(interval/10+1)) != nil {
-			return nil
-		}
-	}
-}
-
-// Automator is one repository and the options to work on it.
+// Automator keeps one repository. One Run at a time; Hint may be called at any time.
 type Automator struct {
-	opts    Options
-	git     *repository
-	scanner *scanner
+	opts  Options
+	git   *remote.Repository
+	scans *scans
+
+	// What the last passes found; losing it costs time.
+	runs    int
+	named   string // the branch that sealift.yaml names
+	reading *reading
+	plain   map[string]bool // blobs that hold nothing of interest
+	past    past
+	state   state
+
+	stateRef     string // where the server takes the ledger; empty: not found out
+	stateRefused error // the server takes it nowhere
+	apart        bool  // it does not take the ledger together with the branch
 }
 
-func open(opts Options) (*Automator, error) {
+// New checks the options. It speaks to nobody yet.
+func New(opts Options) (*Automator, error) {
 	opts, err := opts.complete()
 	if err != nil {
 		return nil, err
 	}
-	git, err := openRepository(opts)
+	git, err := remote.Open(opts.Git)
 	if err != nil {
 		return nil, err
 	}
-	scanner, err := newScanner(opts)
-	if err != nil {
-		return nil, err
-	}
-	return &Automator{opts: opts, git: git, scanner: scanner}, nil
+	return &Automator{opts: opts, git: git, scans: newScans(), plain: map[string]bool{}}, nil
 }
 
-func (a *Automator) run(ctx context.Context) (Result, error) {
+// Close hangs up connections that are kept between runs. The Automator can be used again.
+func (a *Automator) Close() { a.git.Close() }
+
+// Traffic is what has been exchanged with the Git server so far.
+func (a *Automator) Traffic() remote.Traffic { return a.git.Traffic() }
+
+// Run makes one pass: read the tip, choose, edit, push. A push that comes too late is made
+// again on the new tip, up to ten times. An image whose tags cannot be listed does not hold up
+// the others: Run then returns a complete Result beside the error.
+func (a *Automator) Run(ctx context.Context) (Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, runTimeout)
 	defer cancel()
-	branch, err := a.branch(ctx)
-	if err != nil {
-		return Result{}, err
-	}
-	images := images{} // tags are listed once, also when the push is made again
+	a.runs++
 	refused := refusal{}
 	for attempt := 1; ; attempt++ {
-		result, err := a.try(ctx, branch, images)
+		result, err := a.pass(ctx)
 		result.Attempts = attempt
-		var rejected *rejectedError
-		if !errors.As(err, &rejected) {
+		if !isRejected(err) {
 			return result, errors.Join(err, failures(result.Images))
 		}
+		result.Commit, result.Commits = "", nil
 		if attempt == maxAttempts || refused.stalled(result.Tip) {
-			result.Commit = ""
-			return result, fmt.Errorf("pushing to %s of %s, attempt %d: %w%s", branch, a.opts.Repo, attempt, err, refused.hint())
+			return result, fmt.Errorf("pushing to %s of %s, attempt %d: %w%s", result.target(), a.opts.Repo, attempt, err, refused.hint())
 		}
 		if err := sleep(ctx, rand.N(backoff(attempt))); err != nil {
-			return result, fmt.Errorf("pushing to %s of %s: %w", branch, a.opts.Repo, err)
+			return result, fmt.Errorf("pushing to %s of %s: %w", result.target(), a.opts.Repo, err)
 		}
 	}
 }
 
-// try makes the whole pass on the tip as it is now.
-func (a *Automator) try(ctx context.Context, branch string, images images) (Result, error) {
-	tip, err := a.git.fetch(ctx, branch)
+// pass is one attempt, on the tip as it is now.
+func (a *Automator) pass(ctx context.Context) (Result, error) {
+	t, err := a.read(ctx)
 	if err != nil {
-		return Result{Branch: branch}, err
+		return a.result(t), err
 	}
-	result := Result{Branch: branch, Tip: tip.Hash.String()}
-	config, err := readConfig(a.git.objects, tip)
+	a.scan(ctx, t)
+	writes, err := a.choose(ctx, t)
 	if err != nil {
-		return result, fmt.Errorf("%s of %s: %w", branch, a.opts.Repo, err)
+		return a.result(t), err
 	}
-	a.scanner.scan(ctx, config, images)
-	plan, err := planEdits(ctx, a.git.objects, tip, config, images)
-	if err != nil {
+	result := a.result(t)
+	result.Images = t.reports()
+	groups := t.groups(writes)
+	if err := t.describe(groups, result.Images); err != nil {
 		return result, err
 	}
-	result.Changes, result.Notes = plan.changes, plan.notes
-	result.Images = report(config, images, plan)
-	if len(plan.files) == 0 {
-		return result, nil
-	}
-	result.Message = message(plan.changes)
-	commit, err := a.git.commit(tip, plan.files, result.Message, a.opts.Author)
-	if err != nil {
-		return result, err
-	}
-	if a.opts.DryRun {
-		result.Diff, err = a.git.diff(ctx, tip, commit.commit, plan.files)
-		return result, err
-	}
-	if err := a.git.push(ctx, branch, tip, commit); err != nil {
-		return result, err
-	}
-	result.Commit, result.Pushed = commit.commit.Hash.String(), true
-	return result, nil
+	err = a.deliver(ctx, t, groups, writes, &result)
+	result.Notes = t.notes
+	return result, err
 }
 
-// branch is the branch to work on; a flag goes before sealift.yaml.
-func (a *Automator) branch(ctx context.Context) (string, error) {
-	if a.opts.Branch != "" {
-		return a.opts.Branch, nil
+// choose decides what is written. A tag that moved while it was checked is not.
+func (a *Automator) choose(ctx context.Context, t *turn) ([]write, error) {
+	for {
+		a.decide(ctx, t)
+		writes, notes := t.writes()
+		moved, err := a.checkMoved(ctx, t, writes)
+		if err != nil || !moved {
+			t.notes = append(t.notes, notes...)
+			return writes, err
+		}
 	}
-	name, err := a.git.defaultBranch(ctx)
+}
+
+// deliver takes the edits to people: as commits, or as pull requests.
+func (a *Automator) deliver(ctx context.Context, t *turn, groups []group, writes []write, result *Result) error {
+	for _, g := range groups {
+		result.Changes = append(result.Changes, g.changes...)
+	}
+	slices.SortStableFunc(result.Changes, func(a, b Change) int { return compareAt(a.File, a.Line, b.File, b.Line) })
+	if a.opts.DryRun {
+		return a.preview(ctx, t, groups, writes, result)
+	}
+	if t.settings.pulls != nil {
+		var err error
+		if result.Pulls, err = a.requestPulls(ctx, t, groups); err != nil {
+			return err
+		}
+		return a.push(ctx, t, remote.Pending{})
+	}
+	t.settle()
+	leave, note, err := a.leaveAlone(ctx, t, groups, writes)
+	if note != "" {
+		t.notes = append(t.notes, Note{Reason: note})
+	}
+	if err != nil || leave {
+		return errors.Join(err, a.push(ctx, t, remote.Pending{}))
+	}
+	commit, err := a.commit(ctx, t, groups, writes, result)
 	if err != nil {
-		return "", err
+		return err
 	}
-	tip, err := a.git.fetch(ctx, name)
-	if err != nil {
-		return "", err
+	if err := a.push(ctx, t, commit); err != nil {
+		return err
 	}
-	config, err := readConfig(a.git.objects, tip)
-	if err != nil {
-		return "", fmt.Errorf("%s of %s: %w", name, a.opts.Repo, err)
+	result.Commit, result.Pushed = commit.ID(), commit.ID() != ""
+	return nil
+}
+
+// preview shows what would be written.
+func (a *Automator) preview(ctx context.Context, t *turn, groups []group, writes []write, result *Result) error {
+	var names []string
+	for _, g := range groups {
+		names = append(names, g.name)
+		if len(g.files) > 0 {
+			result.Message = g.message
+			result.Commits = append(result.Commits, Commit{Group: g.name, Message: g.message})
+		}
 	}
-	if config.branch != "" {
-		return config.branch, nil
+	all, _ := t.apply(writes, names...)
+	var err error
+	result.Diff, err = t.tree.Diff(ctx, all.files)
+	return err
+}
+
+func (a *Automator) result(t *turn) Result {
+	r := Result{Repo: a.opts.Repo}
+	if t != nil {
+		r.Branch, r.Tip, r.Notes = t.branch, t.tip, t.notes
+		if t.target != t.branch {
+			r.Target = t.target
+		}
 	}
-	return name, nil
+	return r
+}
+
+func (r Result) target() string { return cmp.Or(r.Target, r.Branch) }
+
+// author is who commits: as sealift.yaml says, else as the options do.
+func (a *Automator) author(t *turn) remote.Author {
+	if t.settings.author != (Author{}) {
+		return remote.Author(t.settings.author)
+	}
+	return remote.Author(a.opts.Author)
 }
 
 // refusal counts rejected pushes to a branch that has not moved: those are not
@@ -308,7 +339,7 @@ func failures(images []ImageReport) error {
 }
 
 func backoff(attempt int) time.Duration {
-	return min(20*time.Millisecond<<attempt, time.Second)
+	return min(25*time.Millisecond<<attempt, 2*time.Second)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

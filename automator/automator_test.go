@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"sealift.dev/automator/edit"
 )
 
 func TestRunPushesOneCommit(t *testing.T) {
@@ -90,15 +92,15 @@ func TestDryRunPushesNothing(t *testing.T) {
 func TestRunReportsWhyNothingChanged(t *testing.T) {
 	image := newRegistry(t, "1.1.0", "1.2.0")
 	for _, test := range []struct{ name, semver, file, note, image string }{
-		{"no match", ">=3.0.0", deployment(image + ":1.1.0"), "", `nothing in 2 tags matches ">=3.0.0"`},
-		{"downgrade", "*", deployment(image + ":1.9.0"), "1.9.0 is newer than 1.2.0", ""},
+		{"no match", ">=3.0.0", deployment(image + ":1.1.0"), "", `nothing in 2 tags matches semver ">=3.0.0"`},
+		{"downgrade", "*", deployment(image + ":1.9.0"), "", "1.9.0 is newer than 1.2.0, and downgrades are not made"},
 		{"pinned", "*", deployment(image + ":1.1.0@sha256:" + strings.Repeat("0", 64)), "pinned by digest", ""},
-		{"digest marker", "*", deployment(image+":1.1.0") + "  digest: x # {\"$imagepolicy\": \"shop:shop:digest\"}\n", ":digest marker", ""},
+		{"digest marker", "*", deployment(image+":1.1.0") + "  digest: x # {\"$imagepolicy\": \"shop:shop:digest\"}\n", "line 5 has the digest of this image, and no digest was resolved", ""},
 		{"no marker", "*", "a: b\n", "", "no file has its marker"},
 		{"other marker", "*", strings.ReplaceAll(deployment(image+":1.1.0"), "shop:shop", "other:shop"), "", "no file has its marker"},
 		{"broken YAML", "*", deployment(image+":1.1.0") + "  b: [\n", "did not find expected node content", "no file has its marker"},
 		{"block scalar", "*", "a: | # {\"$imagepolicy\": \"shop:shop\"}\n  x\n", "a block", ""},
-		{"large file", "*", deployment(image+":1.1.0") + strings.Repeat("#\n", maxFileBytes/2), "larger than", "no file has its marker"},
+		{"large file", "*", deployment(image+":1.1.0") + strings.Repeat("#\n", edit.MaxBytes/2), "larger than", "no file has its marker"},
 		{"up to date", "*", deployment(image + ":1.2.0"), "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -125,8 +127,8 @@ func TestLargeFileFromAnyServer(t *testing.T) {
 	for _, partial := range []string{"true", "false"} {
 		git := newGitServer(t, map[string]string{
 			"sealift.yaml": configFor(image, "*"), "shop.yaml": deployment(image + ":1.1.0"),
-			"fits.yaml":  deployment(image+":1.1.0") + strings.Repeat("#", maxFileBytes-len(deployment(image+":1.1.0"))),
-			"large.yaml": deployment(image+":1.1.0") + strings.Repeat("#", maxFileBytes), "large.bin": strings.Repeat("x", 2*maxFileBytes),
+			"fits.yaml":  deployment(image+":1.1.0") + strings.Repeat("#", edit.MaxBytes-len(deployment(image+":1.1.0"))),
+			"large.yaml": deployment(image+":1.1.0") + strings.Repeat("#", edit.MaxBytes), "large.bin": strings.Repeat("x", 2*edit.MaxBytes),
 		}, nil)
 		git.git(git.bare, "config", "uploadpack.allowFilter", partial)
 		result, err := Run(t.Context(), git.options())
@@ -192,25 +194,19 @@ func moving(git **gitServer, at string, times int) func(http.Handler) http.Handl
 	}
 }
 
-// The branch moves between reading it and announcing the push, and between
-// announcing and pushing.
-const (
-	announcing = "/info/refs?service=git-receive-pack"
-	pushing    = "/git-receive-pack"
-)
+// pushing is the request between reading the branch and moving it.
+const pushing = "/git-receive-pack"
 
 func TestRejectedPushIsMadeAgain(t *testing.T) {
 	image := newRegistry(t, "1.2.0")
-	for _, at := range []string{announcing, pushing} {
-		var git *gitServer
-		git = newGitServer(t, map[string]string{"sealift.yaml": configFor(image, "*"), "shop.yaml": deployment(image + ":1.1.0")}, moving(&git, at, 2))
-		result, err := Run(t.Context(), git.options())
-		if err != nil || !result.Pushed || result.Attempts != 3 {
-			t.Fatalf("%s: %+v, %v", at, result, err)
-		}
-		if got := strings.Join(git.subjects(), ","); got != "Update shop to 1.2.0,moved 0,moved 1,first" {
-			t.Errorf("%s: commits %s", at, got)
-		}
+	var git *gitServer
+	git = newGitServer(t, map[string]string{"sealift.yaml": configFor(image, "*"), "shop.yaml": deployment(image + ":1.1.0")}, moving(&git, pushing, 2))
+	result, err := Run(t.Context(), git.options())
+	if err != nil || !result.Pushed || result.Attempts != 3 {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	if got := strings.Join(git.subjects(), ","); got != "Update shop to 1.2.0,moved 0,moved 1,first" {
+		t.Errorf("commits %s", got)
 	}
 }
 
@@ -270,12 +266,16 @@ func TestWatchSeesNewTags(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var pushes []string
-	err := Watch(ctx, git.options(), 10*time.Millisecond, func(result Result, err error) {
-		if err != nil {
-			t.Error(err)
+	a, err := New(git.options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	NewFleet(a).Watch(ctx, 10*time.Millisecond, 1, func(pass Pass) {
+		if pass.Err != nil {
+			t.Error(pass.Err)
 		}
-		if result.Pushed {
-			pushes = append(pushes, result.Images[0].Tag)
+		if pass.Result.Pushed {
+			pushes = append(pushes, pass.Result.Images[0].Tag)
 		}
 		switch {
 		case len(pushes) == 2:
@@ -286,8 +286,8 @@ func TestWatchSeesNewTags(t *testing.T) {
 			addTags(t, image, "1.2.0")
 		}
 	})
-	if err != nil || fmt.Sprint(pushes) != "[1.2.0 1.3.0]" {
-		t.Errorf("pushed %v, %v", pushes, err)
+	if fmt.Sprint(pushes) != "[1.2.0 1.3.0]" {
+		t.Errorf("pushed %v", pushes)
 	}
 	if got := git.show("shop.yaml"); got != deployment(image+":1.3.0") {
 		t.Errorf("shop.yaml is %q", got)

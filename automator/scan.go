@@ -4,129 +4,157 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
+	"slices"
+	"strings"
+	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"golang.org/x/sync/errgroup"
 
-	"sealift.dev/internal/httpx"
+	"sealift.dev/artifact"
+	"sealift.dev/automator/choose"
+	"sealift.dev/automator/registry"
 )
 
-// Limits of one list of tags.
-const (
-	maxTags      = 200_000
-	maxPages     = 2_000
-	maxPageBytes = 4 << 20
-	scansAtOnce  = 8
-)
+// scansAtOnce is how many repositories are listed at a time; each host has a budget besides.
+const scansAtOnce = 8
 
-// images holds what is known about each image of a configuration.
-type images map[image]scanned
-
+// scanned is what is known about the tags of one image.
 type scanned struct {
-	candidates *candidates
-	err        error
+	rule       string // that it was made with
+	run        int    // of the automator, that it was made in
+	at         time.Time
+	candidates []choose.Candidate // best first
+	collector  *choose.Collector  // nil after an error
+	tags       int
+	complete   bool            // every tag was seen, not only those that can be candidates
+	asked      map[string]bool // tags in use that the list should have
+	present    map[string]bool // those of them that it has
+	none       error           // why there is no candidate
+	err        error           // why the tags could not be listed
 }
 
-// scanner lists the tags of container images.
-type scanner struct {
-	puller *remote.Puller
-	name   []name.Option
-}
-
-func newScanner(opts Options) (*scanner, error) {
-	bounded := &boundedTransport{inner: opts.Transport, limit: maxPageBytes, plainHTTP: opts.PlainHTTP}
-	puller, err := remote.NewPuller(
-		remote.WithAuthFromKeychain(opts.Keychain),
-		remote.WithTransport(&httpx.Guard{Base: bounded, Pace: httpx.DefaultPace()}),
-		remote.WithUserAgent("sealift"),
-	)
-	if err != nil {
-		return nil, fmt.Errorf("preparing to list tags: %w", err)
-	}
-	s := &scanner{puller: puller}
-	if opts.PlainHTTP {
-		s.name = append(s.name, name.Insecure)
-	}
-	return s, nil
-}
-
-// scan adds to known the images of c that are not yet in it.
-func (s *scanner) scan(ctx context.Context, c config, known images) {
-	var missing []image
-	for _, img := range c.images {
-		if _, ok := known[img]; !ok {
-			missing = append(missing, img)
+// scan brings what is known of the images up to date: of those that a hint named, whose list
+// is too old, or whose rule is another. Images of one repository share one list.
+func (a *Automator) scan(ctx context.Context, t *turn) {
+	due := map[string][]followed{}
+	for _, img := range t.settings.images {
+		// The ledger's map is not for several goroutines, its entries are.
+		entry := t.ledger.Image(img.policy, img.Image.Image)
+		t.seen[img.policy] = func(tag string) time.Time { return entry.Seen(tag, t.now) }
+		if a.isDue(img, t.now) {
+			name := canonical(img.Image.Image)
+			due[name] = append(due[name], img)
 		}
 	}
-	found := make([]scanned, len(missing))
 	var group errgroup.Group
 	group.SetLimit(scansAtOnce)
-	for i, img := range missing {
+	for name, images := range due {
 		group.Go(func() error {
-			found[i] = s.scanImage(ctx, img)
+			a.scanRepository(ctx, t, name, images)
 			return nil
 		})
 	}
-	_ = group.Wait() // every failure is in found
-	for i, img := range missing {
-		known[img] = found[i]
+	_ = group.Wait() // every failure is in a.scans
+	for _, img := range t.settings.images {
+		t.found[img.policy] = a.scans.get(img.policy)
+	}
+	a.scans.keep(t.settings)
+}
+
+func (a *Automator) isDue(img followed, now time.Time) bool {
+	known := a.scans.get(img.policy)
+	old := known.run < a.runs && (known.err != nil || now.Sub(known.at) >= a.opts.ScanEvery)
+	return old || known.rule != ruleID(img) || a.scans.isHinted(img.Image.Image)
+}
+
+// ruleID tells two ways of choosing from each other.
+func ruleID(img followed) string { return fmt.Sprintf("%s %#v", img.Image.Image, img.rule) }
+
+// scanRepository lists one repository for all images of it.
+func (a *Automator) scanRepository(ctx context.Context, t *turn, name string, images []followed) {
+	hinted := a.scans.takeHint(name)
+	found := make([]scanned, len(images))
+	var wants []registry.Want
+	for i, img := range images {
+		found[i] = scanned{rule: ruleID(img), run: a.runs, at: t.now, asked: map[string]bool{}, present: map[string]bool{}}
+		found[i].collector = img.order.Collect(choose.Options{Seen: t.seen[img.policy]})
+		if moving := img.order.Moving(); moving != "" {
+			found[i].collector.Offer(moving) // its digest says whether it is there
+			continue
+		}
+		wants = append(wants, registry.Want{Prefixes: img.order.Prefixes(), Offer: found[i].offer(t.spots[img.policy])})
+	}
+	var listing registry.Listing
+	var err error
+	if len(wants) > 0 {
+		listing, err = a.opts.Registry.List(ctx, images[0].Image.Image, wants...)
+	}
+	for i, img := range images {
+		found[i].finish(img, listing, err)
+		a.scans.set(img.policy, found[i])
+	}
+	if err != nil && hinted {
+		a.scans.hint(name) // what it told of has not been seen yet
 	}
 }
 
-func (s *scanner) scanImage(ctx context.Context, img image) scanned {
-	best, err := newCandidates(img.semver)
-	if err == nil {
-		err = s.list(ctx, img.repo, best.offer)
+// offer takes the tags of a list, and notes those in use.
+func (s scanned) offer(spots []spot) func(tag string) {
+	for _, v := range spots {
+		if v.tag != "" {
+			s.asked[v.tag] = true
+		}
 	}
-	if err != nil {
-		return scanned{err: fmt.Errorf("listing tags of %s: %w", img.repo, err)}
+	return func(tag string) {
+		if s.asked[tag] {
+			s.present[tag] = true
+		}
+		s.collector.Offer(tag)
 	}
-	return scanned{candidates: best}
 }
 
-// list hands every tag of a repository to offer, page by page.
-func (s *scanner) list(ctx context.Context, repo string, offer func(string)) error {
-	repository, err := name.NewRepository(repo, s.name...)
-	if err != nil {
-		return err
+// finish ranks what a list had, if all of it came.
+func (s *scanned) finish(img followed, listing registry.Listing, err error) {
+	if err != nil && img.order.Moving() == "" {
+		s.err, s.collector = fmt.Errorf("listing tags of %s: %w", img.Image.Image, err), nil
+		return
 	}
-	lister, err := s.puller.Lister(ctx, repository)
-	if err != nil {
-		return explain(err)
+	s.tags, s.complete = listing.Count, listing.Complete && img.order.Moving() == ""
+	s.candidates, s.none = s.collector.Ranked()
+	if errors.Is(s.none, choose.ErrNothing) {
+		s.none = fmt.Errorf("nothing in %d tags matches %s", listing.Count, img.order)
 	}
-	tags := 0
-	for pages := 0; lister.HasNext(); pages++ {
-		if pages == maxPages {
-			return fmt.Errorf("there are more than %d pages of tags", maxPages)
-		}
-		page, err := lister.Next(ctx)
-		if err != nil {
-			return explain(err)
-		}
-		if tags += len(page.Tags); tags > maxTags {
-			return fmt.Errorf("there are more than %d tags", maxTags)
-		}
-		for _, tag := range page.Tags {
-			offer(tag)
+	if listing.Complete {
+		return
+	}
+	prefixes := img.order.Prefixes()
+	for tag := range s.asked {
+		if !slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(tag, p) }) {
+			delete(s.asked, tag) // it was not listed
 		}
 	}
-	return nil
 }
 
-// explain adds a hint to what a registry answers.
-func explain(err error) error {
-	var answer *transport.Error
-	if !errors.As(err, &answer) {
-		return err
+// canonical is one spelling for all of a repository's: nginx is docker.io/library/nginx.
+func canonical(image string) string {
+	address, err := artifact.ParseImage(image)
+	if err != nil {
+		return image
 	}
-	switch answer.StatusCode {
-	case http.StatusUnauthorized, http.StatusForbidden:
-		return fmt.Errorf("%w; hint: docker login, or check the name of the image", err)
-	case http.StatusNotFound:
-		return fmt.Errorf("%w; hint: check the name of the image", err)
+	return strings.ToLower(address.Repository.String())
+}
+
+// Hint says that a repository of images may have new tags, or, with an empty image, that the
+// Git branch may have moved. It reports whether that concerns this automator; the next Run
+// looks. The spelling of the repository does not matter.
+func (a *Automator) Hint(image string) bool {
+	if image == "" {
+		return true
 	}
-	return err
+	if !a.scans.follows(image) {
+		return false
+	}
+	a.opts.Registry.Hint(image)
+	a.scans.hint(canonical(image))
+	return true
 }

@@ -17,6 +17,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	imageregistry "sealift.dev/automator/registry"
 )
 
 const branchMain = "main"
@@ -127,7 +129,11 @@ func (s *gitServer) hook(name, script string) {
 }
 
 func (s *gitServer) options() Options {
-	return Options{Repo: s.url, Branch: branchMain, Keychain: authn.NewMultiKeychain()}
+	client, err := imageregistry.New(imageregistry.Options{Keychain: authn.NewMultiKeychain()})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return Options{Repo: s.url, Branch: branchMain, Registry: client}
 }
 
 // newRegistry serves repository apps/shop with tags; the result is its name.

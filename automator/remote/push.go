@@ -27,7 +27,7 @@ type Update struct {
 // PushOptions of a push. The zero value has none.
 type PushOptions struct {
 	Options []string // as git push -o sends them; an error if the server takes none
-	Atomic  bool     // all refs move, or none; an error if the server cannot
+	Atomic  bool     // all refs move, or none; ErrNotAtomic if the server says that it cannot
 }
 
 // RejectedError is a ref that the server did not move.
@@ -92,14 +92,18 @@ func (r *Repository) push(ctx context.Context, updates []Update, o PushOptions) 
 	return r.settle(updates, report, said)
 }
 
+// ErrNotAtomic says that a server cannot move several refs at once or none.
+var ErrNotAtomic = errors.New("the server cannot move several refs at once or none; hint: push them one by one")
+
 // greetWriter says what the server can do with pushes. Asking lists every ref, so it is not
-// asked where a push needs no more than what all servers can.
+// asked where a push needs no more than what all servers can, or what Git itself can, which
+// does not mind to be asked for what is switched off.
 func (r *Repository) greetWriter(ctx context.Context, o PushOptions) (*greeting, error) {
 	switch {
 	case r.writer != nil:
 		return r.writer, nil
-	case r.wire.stateless() && r.reader != nil && len(o.Options) == 0 && !o.Atomic:
-		return &greeting{can: map[string]string{"report-status": "", "side-band-64k": ""}}, nil
+	case r.wire.stateless() && r.reader != nil && len(o.Options) == 0 && (!o.Atomic || strings.HasPrefix(r.reader.can["agent"], "git/")):
+		return &greeting{can: map[string]string{"report-status": "", "side-band-64k": "", "atomic": ""}}, nil
 	}
 	g, err := r.hello(ctx, receivePack)
 	if err == nil {
@@ -157,7 +161,7 @@ func pushWords(g *greeting, o PushOptions) (string, error) {
 	}
 	if o.Atomic {
 		if !g.has("atomic") {
-			return "", errors.New("the server cannot move several refs at once or none; hint: push without that")
+			return "", ErrNotAtomic
 		}
 		words += " atomic"
 	}

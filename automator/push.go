@@ -1,0 +1,280 @@
+package automator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"sealift.dev/automator/hold"
+	"sealift.dev/automator/ledger"
+	"sealift.dev/automator/remote"
+)
+
+// undoTimeout is how long taking back a ledger may take while the program ends.
+const undoTimeout = 5 * time.Second
+
+// checkMoved asks once more for the digests of what is written without one, directly before
+// it is. It reports whether a tag moved since it was checked: that candidate is refused.
+func (a *Automator) checkMoved(ctx context.Context, t *turn, writes []write) (bool, error) {
+	loose := map[string]bool{}
+	for _, w := range writes {
+		if w.loose && w.change.Tag != "" {
+			loose[w.change.Image] = true
+		}
+	}
+	any := false
+	for _, img := range t.settings.images {
+		if !loose[img.policy] {
+			continue
+		}
+		moved, err := t.decided[img.policy].decision.Recheck(ctx, a.facts(t, img))
+		if err != nil {
+			return any, fmt.Errorf("checking %s again: %w", img.policy, err)
+		}
+		if len(moved) > 0 {
+			any = true
+			if t.moved[img.policy] == nil {
+				t.moved[img.policy] = map[string]string{}
+			}
+			maps.Copy(t.moved[img.policy], moved)
+		}
+	}
+	return any, nil
+}
+
+// commit builds one commit for each group that has edits, each on the one before.
+func (a *Automator) commit(ctx context.Context, t *turn, groups []group, writes []write, result *Result) (remote.Pending, error) {
+	var last remote.Pending
+	base := t.base
+	var names []string
+	for _, g := range groups {
+		names = append(names, g.name)
+		if len(g.files) == 0 {
+			continue
+		}
+		all, _ := t.apply(writes, names...) // what cannot be edited was noted with the group
+		files := map[string][]byte{}
+		for path := range g.files {
+			if data, ok := all.files[path]; ok {
+				files[path] = data
+			}
+		}
+		commit, err := a.git.Commit(ctx, base, files, remote.Message{Author: a.author(t), Text: g.message, Time: t.now})
+		if err != nil {
+			return last, fmt.Errorf("building a commit on %s: %w", t.branch, err)
+		}
+		base, last = commit.Snapshot(), commit
+		result.Commits = append(result.Commits, Commit{Group: g.name, ID: commit.ID(), Message: g.message})
+		result.Message = g.message
+		t.wrote(g, commit.ID())
+	}
+	return last, nil
+}
+
+// wrote notes what a commit writes: for the branch that is read at once, for another one as
+// what will have been written once it is merged.
+func (t *turn) wrote(g group, commit string) {
+	for policy, w := range written(g, commit, t.now) {
+		if t.target == t.branch {
+			t.ledger.Images[policy].Wrote(w)
+			continue
+		}
+		if t.ledger.Requests == nil {
+			t.ledger.Requests = map[string]ledger.Request{}
+		}
+		request := t.ledger.Requests[t.target]
+		if request.Images == nil {
+			request.Images = map[string]hold.Written{}
+		}
+		request.Commit, request.Images[policy] = commit, w
+		t.ledger.Requests[t.target] = request
+	}
+}
+
+// written is what a group writes, by NAMESPACE:NAME.
+func written(g group, commit string, now time.Time) map[string]hold.Written {
+	all := map[string]hold.Written{}
+	for _, c := range g.changes {
+		if c.Tag == "" {
+			continue
+		}
+		w := all[c.Image]
+		w.Tag, w.Commit, w.At = c.Tag, commit, now
+		if c.Digest != "" {
+			w.Digest = c.Digest
+		}
+		if !slices.Contains(w.Paths, c.File) {
+			w.Paths = append(w.Paths, c.File)
+		}
+		all[c.Image] = w
+	}
+	for policy, w := range all {
+		slices.Sort(w.Paths)
+		all[policy] = w
+	}
+	return all
+}
+
+// settle notes what was pushed to another branch, and has been merged since.
+func (t *turn) settle() {
+	request, ok := t.ledger.Requests[t.target]
+	if !ok || t.target == t.branch {
+		return
+	}
+	for policy, w := range request.Images {
+		there := true
+		for _, s := range t.spots[policy] {
+			there = there && (!s.hasTag() || !slices.Contains(w.Paths, s.path) || s.tag == w.Tag)
+		}
+		if there && len(t.spots[policy]) > 0 {
+			t.ledger.Image(policy, "").Wrote(w)
+			delete(request.Images, policy)
+		}
+	}
+	if len(request.Images) == 0 {
+		delete(t.ledger.Requests, t.target)
+	}
+}
+
+// push moves the branch, if there is a commit, and the ledger with it: both or none, since a
+// ledger that tells of a commit which was not taken looks like a person's revert.
+func (a *Automator) push(ctx context.Context, t *turn, commit remote.Pending) error {
+	var updates []remote.Update
+	if commit.ID() != "" {
+		updates = append(updates, remote.Update{Ref: headsPrefix + t.target, Old: t.head, New: commit})
+	}
+	state, data, err := a.stateUpdate(ctx, t)
+	if err != nil {
+		return err
+	}
+	// Push options are about branches: some ask for a merge request of whatever is pushed.
+	together := state != nil && len(updates) > 0 && !a.apart && len(t.settings.push.Options) == 0
+	if together {
+		err := a.git.Push(ctx, append(updates, *state), remote.PushOptions{Atomic: true})
+		switch rejected := rejections(err); {
+		case err == nil:
+			a.state = keptState(t.state.ref, state.New.ID(), data)
+			return nil
+		case errors.Is(err, remote.ErrNotAtomic):
+			a.apart = true
+		case len(rejected) == 0:
+			return err
+		case rejected[updates[0].Ref] == nil:
+			a.apart = true
+			return a.saveState(ctx, t, state, data)
+		case rejected[state.Ref] == nil:
+			a.apart = true
+			return errors.Join(err, a.takeBack(ctx, t, state.New.ID()))
+		default:
+			if blamed, refsErr := a.isToBlame(ctx, updates[0], rejected); blamed || refsErr != nil {
+				return errors.Join(err, refsErr)
+			}
+		}
+	}
+	if len(updates) > 0 {
+		// The branch first: a ledger that knows too little is made up for by the history.
+		if err := a.git.Push(ctx, updates, remote.PushOptions{Options: t.settings.push.Options}); err != nil {
+			return err
+		}
+	}
+	return a.saveState(ctx, t, state, data)
+}
+
+// isToBlame says that an update is why none was taken, and not another one.
+func (a *Automator) isToBlame(ctx context.Context, u remote.Update, rejected map[string]*remote.RejectedError) (bool, error) {
+	if !strings.Contains(rejected[u.Ref].Reason, "atomic") {
+		return true, nil
+	}
+	refs, err := a.git.Refs(ctx, u.Ref)
+	return refs[u.Ref] != u.Old, err
+}
+
+// saveState pushes the ledger alone. What somebody else wrote meanwhile is kept, too; where
+// the server takes no such ref, a branch stands in for it.
+func (a *Automator) saveState(ctx context.Context, t *turn, update *remote.Update, data []byte) error {
+	for attempt := 1; update != nil && attempt <= maxAttempts; attempt++ {
+		err := a.git.Push(ctx, []remote.Update{*update}, remote.PushOptions{})
+		if err == nil {
+			a.state = keptState(update.Ref, update.New.ID(), data)
+			return nil
+		}
+		why := rejections(err)[update.Ref]
+		if why == nil {
+			return err
+		}
+		if err := sleep(ctx, rand.N(backoff(attempt))); err != nil {
+			return fmt.Errorf("pushing the ledger: %w", err)
+		}
+		if err := a.followState(ctx, t, why); err != nil {
+			return err
+		}
+		if update, data, err = a.stateUpdate(ctx, t); err != nil {
+			return err
+		}
+	}
+	return nil // it is made up for: cool-downs become longer, and the history tells of reverts
+}
+
+// followState reads what became of the ledger that was not taken.
+func (a *Automator) followState(ctx context.Context, t *turn, why error) error {
+	refs, err := a.git.Refs(ctx, ledger.Ref, ledger.Branch)
+	if err != nil {
+		return err
+	}
+	switch {
+	case refs[t.state.ref] != t.state.tip:
+	case t.state.ref == ledger.Ref:
+		a.stateRef = ledger.Branch
+	default:
+		a.stateRefused = why
+		return nil
+	}
+	mine := t.ledger
+	if err := a.readState(ctx, t, refs); err != nil {
+		return err
+	}
+	t.ledger = ledger.Merge(t.ledger, mine)
+	return nil
+}
+
+// takeBack pushes the ledger as it was, after a server took it without the branch that it
+// tells of. The program may be about to end.
+func (a *Automator) takeBack(ctx context.Context, t *turn, tip string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	update := remote.Update{Ref: t.state.ref, Old: tip}
+	if t.state.tip != "" {
+		old, err := remote.Existing(t.state.tip)
+		if err != nil {
+			return err
+		}
+		update.New = old
+	}
+	err := a.git.Push(ctx, []remote.Update{update}, remote.PushOptions{})
+	if len(remote.Rejections(err)) > 0 {
+		return nil // somebody else has written it since
+	}
+	return err
+}
+
+func keptState(ref, tip string, data []byte) state { return state{ref: ref, tip: tip, data: data} }
+
+// rejections are the refs that a push did not move.
+func rejections(err error) map[string]*remote.RejectedError {
+	found := map[string]*remote.RejectedError{}
+	for _, r := range remote.Rejections(err) {
+		found[r.Ref] = r
+	}
+	return found
+}
+
+// isRejected says that the branch was not moved, as somebody else may have moved it.
+func isRejected(err error) bool {
+	var rejected *remote.RejectedError
+	return errors.As(err, &rejected)
+}

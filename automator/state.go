@@ -1,0 +1,91 @@
+package automator
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+
+	"sealift.dev/automator/ledger"
+	"sealift.dev/automator/remote"
+)
+
+// state is the ledger as Git has it.
+type state struct {
+	ref  string // where it is kept
+	tip  string // ref's commit, in hex; empty: it is not there
+	data []byte // as read
+}
+
+// readState reads the ledger. One that cannot be understood is lost: cool-downs start again,
+// and holds are made again from the history.
+func (a *Automator) readState(ctx context.Context, t *turn, refs map[string]string) error {
+	t.state.ref = cmp.Or(a.stateRef, ledger.Ref)
+	if a.stateRef == "" && refs[ledger.Ref] == "" && refs[ledger.Branch] != "" {
+		t.state.ref = ledger.Branch
+	}
+	t.state.tip = refs[t.state.ref]
+	switch {
+	case t.state.tip == "":
+	case t.state.tip == a.state.tip:
+		t.state.data = a.state.data
+	default:
+		data, err := a.readLedger(ctx, t.state.tip)
+		if err != nil {
+			return fmt.Errorf("reading %s: %w", t.state.ref, err)
+		}
+		t.state.data = data
+	}
+	a.state = t.state
+	t.ledger = &ledger.Ledger{}
+	if a.stateRefused != nil {
+		t.notes = append(t.notes, Note{File: ledger.File, Reason: fmt.Sprintf("the server takes neither %s nor %s, so nothing is remembered: %v", ledger.Ref, ledger.Branch, a.stateRefused)})
+	}
+	if t.state.data == nil {
+		return nil
+	}
+	known, err := ledger.Parse(t.state.data)
+	if err != nil {
+		t.notes = append(t.notes, Note{File: ledger.File, Reason: fmt.Sprintf("what %s remembers is lost, and begun anew: %v", t.state.ref, err)})
+		return nil
+	}
+	t.ledger = known
+	return nil
+}
+
+func (a *Automator) readLedger(ctx context.Context, tip string) ([]byte, error) {
+	snapshot, err := a.git.Snapshot(ctx, tip)
+	if err != nil {
+		return nil, err
+	}
+	data, err := readOne(ctx, snapshot, ledger.File)
+	if err != nil {
+		return nil, err
+	}
+	if data == nil {
+		data = []byte{} // it is there, and says nothing
+	}
+	return data, nil
+}
+
+// stateUpdate is the push of the ledger; nil: it is as it was.
+func (a *Automator) stateUpdate(ctx context.Context, t *turn) (*remote.Update, []byte, error) {
+	configured := make([]string, len(t.settings.images))
+	for i, img := range t.settings.images {
+		configured[i] = img.policy
+	}
+	t.ledger.Retain(configured)
+	data, err := t.ledger.Encode()
+	if err != nil {
+		return nil, nil, fmt.Errorf("writing the ledger: %w", err)
+	}
+	if bytes.Equal(data, t.state.data) || a.stateRefused != nil {
+		return nil, nil, nil
+	}
+	message := remote.Message{Author: a.author(t), Text: "Remember what was seen and written\n", Time: t.now}
+	commit, err := a.git.Commit(ctx, nil, map[string][]byte{ledger.File: data}, message)
+	if err != nil {
+		return nil, nil, fmt.Errorf("writing the ledger: %w", err)
+	}
+	return &remote.Update{Ref: t.state.ref, Old: t.state.tip, New: commit}, data, nil
+}

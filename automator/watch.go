@@ -1,0 +1,154 @@
+package automator
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"sealift.dev/internal/giturl"
+)
+
+// maxBackoff is the longest time between two passes over a repository that fail, where the
+// interval is not longer.
+const maxBackoff = 10 * time.Minute
+
+// Pass is what a Fleet reports of one pass.
+type Pass struct {
+	Repo   string
+	Result Result
+	Err    error
+	Start  time.Time
+	Took   time.Duration
+}
+
+// Fleet keeps many repositories from one process. A bad repository does not stop the others.
+type Fleet struct {
+	members []member
+}
+
+type member struct {
+	automator *Automator
+	wake      chan struct{} // holds one hint: more of them before the next pass are the same
+}
+
+// NewFleet makes a fleet. Its automators are run by the fleet alone.
+func NewFleet(automators ...*Automator) *Fleet {
+	f := &Fleet{}
+	for _, a := range automators {
+		f.members = append(f.members, member{automator: a, wake: make(chan struct{}, 1)})
+	}
+	return f
+}
+
+// Hint says what a notification spoke about: a repository of images, or a Git repository, by
+// its URL or by its path alone. Automators that are concerned look at once; Hint itself
+// returns at once, and reports whether any is.
+func (f *Fleet) Hint(image, git string) bool {
+	any := false
+	for _, m := range f.members {
+		if image != "" && m.automator.Hint(image) || git != "" && sameGit(m.automator.opts.Repo, git) {
+			any = true
+			select {
+			case m.wake <- struct{}{}:
+			default: // it is awake
+			}
+		}
+	}
+	return any
+}
+
+// sameGit says that a notification may be about a repository.
+func sameGit(repo, told string) bool {
+	repo, told = plainGit(repo), plainGit(told)
+	return repo == told || strings.HasSuffix(repo, "/"+strings.TrimPrefix(told, "/"))
+}
+
+func plainGit(address string) string {
+	return strings.ToLower(strings.TrimSuffix(strings.TrimSuffix(giturl.Normalize(address), "/"), ".git"))
+}
+
+// Watch makes passes until ctx is done: one at once, then every interval, with jitter, when a
+// hint came, and when a refusal may have ended by itself. No more than atOnce repositories are
+// worked on at a time. Each outcome goes to report, from several goroutines; an error does not
+// end the watch, but makes the next pass over that repository later.
+func (f *Fleet) Watch(ctx context.Context, interval time.Duration, atOnce int, report func(Pass)) {
+	places := make(chan struct{}, max(1, atOnce))
+	var group sync.WaitGroup
+	for _, m := range f.members {
+		group.Go(func() { m.watch(ctx, interval, places, report) })
+	}
+	group.Wait()
+}
+
+func (m member) watch(ctx context.Context, interval time.Duration, places chan struct{}, report func(Pass)) {
+	defer m.automator.Close()
+	failed := 0
+	for {
+		select {
+		case places <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		pass := Pass{Repo: m.automator.opts.Repo, Start: time.Now()}
+		pass.Result, pass.Err = m.automator.Run(ctx)
+		pass.Took = time.Since(pass.Start)
+		<-places
+		if ctx.Err() != nil {
+			return
+		}
+		report(pass)
+		failed++
+		if pass.Err == nil || len(pass.Result.Images) > 0 {
+			failed = 0 // one image that cannot be listed is no reason to neglect the others
+		}
+		if !m.rest(ctx, pause(interval, failed, pass.Result.until(), time.Now())) {
+			return
+		}
+	}
+}
+
+// rest waits for the next pass; false: there is none.
+func (m member) rest(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-m.wake:
+	case <-timer.C:
+	}
+	return true
+}
+
+// pause is the time to the next pass: the interval with up to a tenth of it as jitter, less
+// where a refusal ends before, and more the more often passes failed.
+func pause(interval time.Duration, failed int, until, now time.Time) time.Duration {
+	d := interval
+	for range failed {
+		if d *= 2; d > max(interval, maxBackoff) {
+			d = max(interval, maxBackoff)
+			break
+		}
+	}
+	if failed == 0 && until.After(now) {
+		d = min(d, until.Sub(now))
+	}
+	return d + rand.N(d/10+1)
+}
+
+// until is when the first of the refusals may end; zero: none does by itself.
+func (r Result) until() time.Time {
+	var times []time.Time
+	for _, image := range r.Images {
+		if !image.Until.IsZero() {
+			times = append(times, image.Until)
+		}
+	}
+	if len(times) == 0 {
+		return time.Time{}
+	}
+	return slices.MinFunc(times, time.Time.Compare)
+}
