@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"sigs.k8s.io/yaml"
+
+	"sealift.dev/artifact"
+	"sealift.dev/automator"
+	"sealift.dev/automator/metrics"
+	"sealift.dev/automator/registry"
+	"sealift.dev/verify"
+)
+
+// maxRepositories bounds --repositories.
+const maxRepositories = 1000
+
+// repository is an entry of --repositories.
+type repository struct {
+	URL       string `json:"url"`
+	Branch    string `json:"branch,omitempty"`
+	Config    string `json:"config,omitempty"` // a local file to read instead of the repository's sealift.yaml
+	PlainHTTP bool   `json:"plainHTTP,omitempty"`
+	gitAccess `json:",inline"`
+}
+
+// open makes the automators, which share one client for registries, and what watches them.
+func (o *automateOptions) open(ctx context.Context, s streams) ([]*automator.Automator, *watcher, error) {
+	repositories, err := o.listed()
+	if err != nil {
+		return nil, nil, err
+	}
+	watcher, err := o.watch.open(s, len(repositories))
+	if err != nil {
+		return nil, nil, err
+	}
+	shared, err := o.shared(ctx, watcher.metrics)
+	if err != nil {
+		return nil, nil, err
+	}
+	var automators []*automator.Automator
+	for _, r := range repositories {
+		a, err := o.openOne(r, shared, watcher.metrics)
+		if err != nil {
+			return nil, nil, err
+		}
+		automators = append(automators, a)
+	}
+	return automators, watcher, nil
+}
+
+// listed are the repositories that flags or the file name.
+func (o *automateOptions) listed() ([]repository, error) {
+	if o.repositories == "" {
+		return []repository{{URL: o.git.repo, Branch: o.git.branch, Config: o.config, PlainHTTP: o.git.plainHTTP, gitAccess: o.git.access}}, nil
+	}
+	data, err := readBounded(o.repositories, maxPolicyBytes)
+	if err != nil {
+		return nil, fmt.Errorf("reading --repositories: %w", err)
+	}
+	var file struct {
+		Repositories []repository `json:"repositories"`
+	}
+	if err := yaml.UnmarshalStrict(data, &file); err != nil {
+		return nil, usage(fmt.Errorf("reading --repositories %s: %w", o.repositories, err))
+	}
+	if n := len(file.Repositories); n == 0 || n > maxRepositories {
+		return nil, usage(fmt.Errorf("--repositories %s names %d repositories; 1 to %d are wanted", o.repositories, n, maxRepositories))
+	}
+	seen := map[string]bool{}
+	for i, r := range file.Repositories {
+		if id := r.URL + " " + r.Branch; r.URL == "" || seen[id] {
+			return nil, usage(fmt.Errorf("--repositories %s: repositories[%d]: url %q is empty, or there twice with branch %q", o.repositories, i, r.URL, r.Branch))
+		}
+		seen[r.URL+" "+r.Branch] = true
+	}
+	return file.Repositories, nil
+}
+
+// shared is what all repositories have in common: how registries are reached, and whom to trust.
+func (o *automateOptions) shared(ctx context.Context, m *metrics.Metrics) (automator.Options, error) {
+	shared := automator.Options{Author: o.author, DryRun: o.dryRun, ScanEvery: o.watch.scanEvery}
+	network, err := o.network.read()
+	if err != nil {
+		return shared, err
+	}
+	transport, err := network.Transport()
+	if err != nil {
+		return shared, usage(fmt.Errorf("reaching registries: %w", err))
+	}
+	shared.Registry, err = registry.New(registry.Options{
+		Transport: counted(m, "registry", transport), PlainHTTP: o.git.plainHTTP, TokenServers: o.network.tokenServers,
+	})
+	if err != nil {
+		return shared, err
+	}
+	shared.Trust, err = o.trusting(ctx)
+	return shared, err
+}
+
+// trusting is what images are verified with. Policies of sealift.yaml need the verifier, too.
+func (o *automateOptions) trusting(ctx context.Context) (automator.Trust, error) {
+	registry, err := o.network.connect(o.git.plainHTTP)
+	if err != nil {
+		return automator.Trust{}, err
+	}
+	trust := automator.Trust{Registry: registry}
+	if o.trust.given() {
+		trust.Verifier, trust.Policies, err = o.trust.connect(ctx)
+		return trust, err
+	}
+	options, err := o.trust.root.options()
+	if err != nil {
+		return trust, err
+	}
+	if options.Public != nil && o.network.proxy != "" {
+		transport, err := artifact.Network{Proxy: o.network.proxy}.Transport()
+		if err != nil {
+			return trust, usage(fmt.Errorf("reaching the TUF repository: %w", err))
+		}
+		options.Public.Transport = transport
+	}
+	trust.Verifier, err = verify.New(options)
+	return trust, err
+}
+
+func (o *automateOptions) openOne(r repository, shared automator.Options, m *metrics.Metrics) (*automator.Automator, error) {
+	opts := shared
+	opts.Repo, opts.Branch = r.URL, r.Branch
+	if r.Config != "" {
+		data, err := readBounded(r.Config, maxPolicyBytes)
+		if err != nil {
+			return nil, fmt.Errorf("reading --config: %w", err)
+		}
+		opts.Config = data
+	}
+	var err error
+	if opts.Git, err = r.remote(r.URL, o.network.proxy, r.PlainHTTP); err != nil {
+		return nil, err
+	}
+	opts.Git.Transport = counted(m, "git", opts.Git.Transport)
+	return automator.New(opts)
+}
+
+// counted lets metrics see what goes through a transport. Nil metrics see nothing.
+func counted(m *metrics.Metrics, to string, transport http.RoundTripper) http.RoundTripper {
+	if m == nil {
+		return transport
+	}
+	return m.Transport(to, transport)
+}
