@@ -95,6 +95,9 @@ func (p *policyFlags) policy(cmd *cobra.Command, args []string) (*choose.Policy,
 		return nil, noArgs(cmd, args)
 	case p.semver.Changed && strings.TrimSpace(rule.Semver) == "":
 		return nil, usage(fmt.Errorf("--semver is empty; hint: %q means any release", "*"))
+	case p.semver.Changed && strings.EqualFold(p.order, "asc"): // which is what it does
+	case p.semver.Changed && p.order != "":
+		return nil, usage(fmt.Errorf("--order %s: semver takes the highest version; hint: --alphabetical or --numerical", p.order))
 	case p.order != "" && !isBare:
 		return nil, usage(errors.New("--order goes with --alphabetical or --numerical, without a value of their own"))
 	}
