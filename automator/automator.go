@@ -92,6 +92,7 @@ type Change struct {
 	File     string
 	Line     int    // from 1
 	Image    string // NAMESPACE:NAME, as in the marker
+	Part     string // of the image's reference, that the value is: ref, tag, name, digest
 	Tag      string // chosen; empty where only the repository is written
 	Digest   string // chosen; empty where none is written
 	Old, New string
@@ -154,8 +155,8 @@ type Automator struct {
 	state   state
 
 	stateRef     string // where the server takes the ledger; empty: not found out
-	stateRefused error // the server takes it nowhere
-	apart        bool  // it does not take the ledger together with the branch
+	stateRefused error  // the server takes it nowhere
+	apart        bool   // it does not take the ledger together with the branch
 }
 
 // New checks the options. It speaks to nobody yet.

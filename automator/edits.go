@@ -79,7 +79,7 @@ func (d decided) write(img followed, s spot) (write, string) {
 		return write{}, reason
 	}
 	w := write{path: s.path, index: s.index, group: img.Group, loose: wanted.Digest == ""}
-	w.change = Change{File: s.path, Line: s.place.Line, Image: img.policy, Old: s.place.Value, New: text}
+	w.change = Change{File: s.path, Line: s.place.Line, Image: img.policy, Part: string(s.place.Part), Old: s.place.Value, New: text}
 	if s.place.Part != edit.Name {
 		w.change.Tag, w.change.Digest = choice.Tag, wanted.Digest
 	}

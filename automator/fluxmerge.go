@@ -6,6 +6,7 @@ import (
 
 	"sealift.dev/automator/edit"
 	"sealift.dev/automator/flux"
+	"sealift.dev/internal/text"
 )
 
 // addFlux adds the images of Flux's documents that sealift.yaml does not name itself, and what
@@ -78,8 +79,8 @@ func (s *settings) addWriting(a flux.Automation) {
 			s.push.Options = nil
 		}
 	}
-	if s.author == (Author{}) && a.Author.Name != "" {
-		if author := (Author{Name: a.Author.Name, Email: a.Author.Email}); author.check() == nil {
+	if s.author == (Author{}) && a.Author != nil {
+		if author := Author(*a.Author); author.check() == nil {
 			s.author = author
 		}
 	}
@@ -98,6 +99,25 @@ func (s *settings) targets() []edit.Target {
 }
 
 // fluxMessage is what Flux's template makes of the changes; a note says why it makes nothing.
-func fluxMessage(a flux.Automation, changes []Change) (message, note string) {
-	return "", ""
+func (t *turn) fluxMessage(a flux.Automation, changes []Change) (message, note string) {
+	told := make([]flux.Change, 0, len(changes))
+	for _, c := range changes {
+		repo := c.Image
+		if i := t.settings.find(c.Image); i >= 0 {
+			repo = t.settings.images[i].Image.Image
+		}
+		setter := c.Image
+		if c.Part != string(edit.Ref) {
+			setter += ":" + c.Part
+		}
+		told = append(told, flux.Change{
+			File: c.File, Object: flux.ObjectAt(t.reading.files[c.File].Data(), c.Line), OldValue: c.Old, NewValue: c.New,
+			Setter: setter, Image: flux.ImageRef{Ref: repo + ":" + c.Tag, Tag: c.Tag, NamespacedPolicy: c.Image},
+		})
+	}
+	message, err := a.Render(told)
+	if err != nil {
+		return "", fmt.Sprintf("the message template of ImageUpdateAutomation %s/%s: %v", a.Namespace, a.Name, err)
+	}
+	return text.Lines(message), ""
 }

@@ -39,7 +39,7 @@ func (t *turn) message(group string, changes []Change, images []ImageReport) (st
 			body = made
 		}
 	case t.settings.automation != nil:
-		made, note := fluxMessage(*t.settings.automation, changes)
+		made, note := t.fluxMessage(*t.settings.automation, changes)
 		if note != "" {
 			t.notes = append(t.notes, Note{File: t.settings.automation.File, Reason: note})
 		}

@@ -132,5 +132,8 @@ func parse(name string, data []byte) (language, error) {
 	return nil, errors.New("keys lead into .yaml, .yml, .json and .toml files only; hint: use regexp")
 }
 
+// Data is the file's bytes, which are not to be changed.
+func (f *File) Data() []byte { return f.data }
+
 // Places are what images are written to, in the order of the text.
 func (f *File) Places() []Place { return slices.Clone(f.places) }

@@ -147,6 +147,7 @@ type changeReport struct {
 	File   string `json:"file"`
 	Line   int    `json:"line"`
 	Image  string `json:"image"`
+	Part   string `json:"part"`
 	Tag    string `json:"tag,omitempty"`
 	Digest string `json:"digest,omitempty"`
 	Old    string `json:"old"`
