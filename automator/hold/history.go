@@ -62,10 +62,20 @@ func (p Past) Reverts(id string) bool {
 	return false
 }
 
-// latest is what was written last, if anything was.
-func (p Past) latest(image string) []Written {
+// last is the newest version that was written, which may not be the one that was written
+// last: while it was held, a new file got an older one. Versions without an order: the last.
+func (p Past) last(image string, compare Compare) []Written {
 	all := p.written[full(image)]
-	return all[:min(1, len(all))]
+	if len(all) == 0 {
+		return nil
+	}
+	best := all[0]
+	for _, w := range all[1:] {
+		if order, ok := compare(w.Tag, best.Tag); ok && order > 0 {
+			best = w
+		}
+	}
+	return []Written{best}
 }
 
 // trailers are what the lines at the end of a message say.

@@ -100,7 +100,7 @@ func (q Question) last(v Value) (Written, bool) {
 		}
 	}
 	if len(q.Written) == 0 {
-		gone = q.Past.latest(q.Image)
+		gone = q.Past.last(q.Image, q.Compare)
 	}
 	return q.highest(gone)
 }

@@ -213,10 +213,10 @@ func TestHistory(t *testing.T) {
 		{ID: "2222222222", Message: "Update\n\nSealift-Image: shop:shop 1.2.0\r\n"},
 		{ID: "1111111", Message: "Revert\n\nThis reverts commit 0000000."},
 	})
-	if got := p.latest("shop:shop"); len(got) != 1 || got[0].Tag != "1.3.0" || got[0].Commit != "3333333" {
+	if got := p.last("shop:shop", versions(t)); len(got) != 1 || got[0].Tag != "1.3.0" || got[0].Commit != "3333333" {
 		t.Errorf("shop: %+v", got)
 	}
-	if got := p.latest("blog:blog"); len(got) != 1 || got[0].Tag != "2.0.0" || got[0].Digest != "sha256:a" {
+	if got := p.last("blog:blog", versions(t)); len(got) != 1 || got[0].Tag != "2.0.0" || got[0].Digest != "sha256:a" {
 		t.Errorf("blog: %+v", got)
 	}
 	for id, want := range map[string]bool{"4444444": true, "2222222222": false, "0000000000": true, "1111111": false, "": false} {
@@ -224,7 +224,7 @@ func TestHistory(t *testing.T) {
 			t.Errorf("%s was reverted: %v", id, !want)
 		}
 	}
-	if len(Past{}.latest("shop:shop")) > 0 || (Past{}).Reverts("1") {
+	if len(Past{}.last("shop:shop", versions(t))) > 0 || (Past{}).Reverts("1") {
 		t.Error("no history knows something")
 	}
 }

@@ -18,7 +18,7 @@ func keep(q Question) *keeper {
 		k.written = append(k.written, w)
 	}
 	if len(q.Written) == 0 {
-		k.written = slices.Clone(q.Past.latest(q.Image))
+		k.written = q.Past.last(q.Image, q.Compare)
 	}
 	return k
 }
