@@ -41,7 +41,7 @@ func parseMarker(comment string) (marker, bool) {
 		return marker{}, false
 	}
 	decoder := json.NewDecoder(strings.NewReader(strings.TrimLeft(comment, "#")))
-	var object map[string]any
+	var object map[string]*string
 	if decoder.Decode(&object) != nil {
 		return marker{}, false
 	}
@@ -49,11 +49,14 @@ func parseMarker(comment string) (marker, bool) {
 		return marker{}, false
 	}
 	for _, value := range object {
-		if _, isString := value.(string); !isString {
-			return marker{}, false
+		if value == nil {
+			return marker{}, false // null is no text
 		}
 	}
-	value, _ := object["$imagepolicy"].(string)
+	value := ""
+	if policy := object["$imagepolicy"]; policy != nil {
+		value = *policy
+	}
 	fields := strings.Split(value, ":")
 	if len(fields) < 2 || len(fields) > 3 || fields[0] == "" || fields[1] == "" {
 		return marker{}, false
@@ -66,7 +69,7 @@ func parseMarker(comment string) (marker, bool) {
 		}
 	}
 	switch word, ok := object[holdKey]; {
-	case word == holdWord:
+	case ok && *word == holdWord:
 		m.hold = true
 	case ok:
 		m.problem = `its marker has a "` + holdKey + `" that is not "` + holdWord + `"`

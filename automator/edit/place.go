@@ -40,6 +40,7 @@ type Place struct {
 	overlapped string  // what else writes there
 	expression *Target // whose regular expression found it
 	node       int     // of the language; -1: none
+	parent     int     // the node of its mapping, where the language tells
 	start, end int     // of the bytes that are replaced, quotes included
 	quote      string  // what stands around the value
 }

@@ -68,6 +68,8 @@ func TestWhatIsWritten(t *testing.T) {
 		"held":                    {`a: x # MARK", "$sealift": "hold"}`, pinned, "", "it is held"},
 		"held, up to date":        {`a: r:5000/shop # MARK:name", "$sealift": "hold"}`, pinned, `a: r:5000/shop # MARK:name", "$sealift": "hold"}`, ""},
 		"held beside a digest":    {"a: x # MARK:digest\"}\nb: 1.0 # MARK:tag\", \"$sealift\": \"hold\"}", pinned, "", "line 2 belongs to it"},
+		"held in another mapping": {"x:\n  a: x # MARK:digest\"}\n  b: 1.0 # MARK:tag\"}\ny:\n  b: x # MARK:tag\", \"$sealift\": \"hold\"}", pinned, "x:\n  a: " + newDigest + " # MARK:digest\"}\n  b: \"1.20\" # MARK:tag\"}\ny:\n  b: x # MARK:tag\", \"$sealift\": \"hold\"}", "it is held"},
+		"a digest without value":  {"x:\n  a: # MARK:digest\"}\ny:\n  b: 1.0 # MARK:tag\"}", pinned, "", "line 2 belongs to it"},
 		"held by another word":    {`a: x # MARK", "$sealift": "Hold"}`, pinned, "", `a "$sealift" that is not "hold"`},
 		"one of two is held":      {"a: x # MARK:tag\", \"$sealift\": \"hold\"}\nb: x # MARK:tag\"}", bare, "a: x # MARK:tag\", \"$sealift\": \"hold\"}\nb: \"1.20\" # MARK:tag\"}", "it is held"},
 		"up to date, in a block":  {"a: |- # MARK:name\"}\n  r:5000/shop\n", bare, "a: |- # MARK:name\"}\n  r:5000/shop\n", ""},

@@ -14,13 +14,15 @@ func (f *File) settle() {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.start, b.start))
 	})
 	f.separate()
-	digests, stuck := map[string]Place{}, map[string]Place{}
+	digests := map[string]Place{}
+	paired, stuck := map[family]bool{}, map[family]Place{}
 	for _, p := range f.places {
 		if p.Part == Digest {
 			digests[p.Policy] = p
+			paired[p.family()] = true
 		}
 		if p.Part != Name && (p.Problem != "" || p.Hold) {
-			stuck[p.Policy] = p
+			stuck[p.family()] = p
 		}
 	}
 	for i, p := range f.places {
@@ -29,10 +31,30 @@ func (f *File) settle() {
 			continue
 		}
 		f.places[i].pinned = fmt.Sprintf("line %d has the digest of this image, and no digest was resolved; hint: pin: IfNotPresent", digest.Line)
-		if other, ok := stuck[p.Policy]; ok {
+		other, ok := stuck[p.family()]
+		if !ok || !paired[p.family()] {
+			other, ok = stuck[family{policy: p.Policy, parent: unknown}]
+		}
+		if ok {
 			f.places[i].blocked = fmt.Sprintf("line %d belongs to it, and cannot be written", other.Line)
 		}
 	}
+}
+
+// family are the places of an image that belong together: those in one mapping.
+type family struct {
+	policy string
+	parent int
+}
+
+// unknown is the parent of places that are nowhere; they may belong to any other.
+const unknown = -1
+
+func (p Place) family() family {
+	if p.node < 0 && p.expression == nil {
+		return family{policy: p.Policy, parent: unknown}
+	}
+	return family{policy: p.Policy, parent: p.parent}
 }
 
 // separate drops places that are there twice, and marks those that overlap.

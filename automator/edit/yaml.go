@@ -48,7 +48,7 @@ func (y *yamlFile) place(n *node) Place { return y.placeAt(n.index) }
 // placeAt is where the scalar or alias at an index is.
 func (y *yamlFile) placeAt(i int) Place {
 	n := y.nodes[i]
-	p := Place{Line: n.Line, Value: n.Value, node: i}
+	p := Place{Line: n.Line, Value: n.Value, node: i, parent: n.parent}
 	if n.Kind == yaml.AliasNode {
 		p.Value = ""
 	}
@@ -165,6 +165,7 @@ type flat struct {
 	*yaml.Node
 	isValue bool // the scalar or alias of a mapping's value, or of a sequence's item
 	isItem  bool
+	parent  int // its index
 }
 
 // flatten parses every document of a file.
@@ -194,13 +195,14 @@ func appendFlat(nodes []flat, n flat, depth int) ([]flat, error) {
 	if depth > maxDepth {
 		return nil, fmt.Errorf("line %d is nested deeper than %d", n.Line, maxDepth)
 	}
+	parent := len(nodes)
 	nodes = append(nodes, n)
 	var err error
 	for i, child := range n.Content {
 		item := n.Kind == yaml.SequenceNode
 		value := item || n.Kind == yaml.MappingNode && i%2 == 1
 		leaf := child.Kind == yaml.ScalarNode || child.Kind == yaml.AliasNode
-		next := flat{Node: child, isValue: value && leaf, isItem: item && leaf}
+		next := flat{Node: child, isValue: value && leaf, isItem: item && leaf, parent: parent}
 		if nodes, err = appendFlat(nodes, next, depth+1); err != nil {
 			return nil, err
 		}
