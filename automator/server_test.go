@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -101,6 +102,30 @@ func (s *gitServer) commit(message string, files map[string]string) {
 		s.git(work, "pull", "-q", "--rebase", "origin", branchMain)
 	}
 	s.t.Fatal("a person's push was rejected 50 times")
+}
+
+// revert does what a person does who takes the last commit back.
+func (s *gitServer) revert() {
+	s.t.Helper()
+	work := s.t.TempDir()
+	s.git(work, "clone", "-q", s.bare, ".")
+	s.git(work, "revert", "--no-edit", "HEAD")
+	s.git(work, "push", "-q", "origin", "HEAD:"+branchMain)
+}
+
+// stopAt calls stop before the server answers its n-th request.
+func stopAt(n int, seen *int, stop func()) func(http.Handler) http.Handler {
+	var mu sync.Mutex
+	return func(inner http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			if *seen++; *seen == n {
+				stop()
+			}
+			mu.Unlock()
+			inner.ServeHTTP(w, r)
+		})
+	}
 }
 
 // show is a file at the tip of main.
