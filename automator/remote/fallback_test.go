@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"sealift.dev/test/stage"
@@ -195,5 +197,81 @@ func TestNoSingleFiles(t *testing.T) {
 	mustBump(t, r, "a: 3\n", "a.yaml")
 	if requests, _, _ := s.counts(); requests != 3 {
 		t.Errorf("single files are asked for again: %q", s.requests)
+	}
+}
+
+// TestServerChanges: what was remembered about a server is not true for ever.
+func TestServerChanges(t *testing.T) {
+	var older, moved atomic.Bool
+	s := newServer(t, map[string]string{"a.yaml": "a: 1\n"}, func(o *stage.GitOptions) {
+		wrap := o.Wrap
+		o.Wrap = func(next http.Handler) http.Handler {
+			return wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if older.Load() {
+					r.Header.Del("Git-Protocol")
+				}
+				if path, ok := strings.CutPrefix(r.URL.Path, "/shop.git"); ok && moved.Load() {
+					http.Redirect(w, r, "/new.git"+path+"?"+r.URL.RawQuery, http.StatusMovedPermanently)
+					return
+				}
+				next.ServeHTTP(w, r)
+			}))
+		}
+	})
+	r := s.open()
+	mustBump(t, r, "a: 2\n", "a.yaml")
+	older.Store(true)
+	mustBump(t, r, "a: 3\n", "a.yaml")
+	older.Store(false)
+	mustBump(t, r, "a: 4\n", "a.yaml")
+	if err := os.Rename(s.bare, s.git.Path("new.git")); err != nil {
+		t.Fatal(err)
+	}
+	moved.Store(true)
+	mustBump(t, r, "a: 5\n", "a.yaml")
+	if got := s.run(s.git.Path("new.git"), "rev-list", "--count", "main"); got != "5" {
+		t.Errorf("%s commits", got)
+	}
+}
+
+// TestDifferenceRefused: a server that wants to know nothing of what is there already.
+func TestDifferenceRefused(t *testing.T) {
+	s := newServer(t, map[string]string{"a.yaml": "a: 1\n"})
+	refused := 0
+	s.first = func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		if r.Body = io.NopCloser(bytes.NewReader(body)); bytes.Contains(body, []byte("have ")) {
+			refused++
+			http.Error(w, "", http.StatusOK)
+		}
+	}
+	r := s.open()
+	mustBump(t, r, "a: 2\n", "a.yaml")
+	s.run(s.work, "pull", "-q")
+	s.commit("a person's", map[string]string{"b.yaml": "b: 1\n"})
+	mustBump(t, r, "a: 3\n", "a.yaml")
+	if refused != 1 {
+		t.Errorf("%d differences were refused", refused)
+	}
+}
+
+// TestPushedFilesStay: where single files cannot be asked for, a pushed one is not forgotten.
+func TestPushedFilesStay(t *testing.T) {
+	s := newServer(t, map[string]string{"a.yaml": "a: 1\n", "b.yaml": "b: 1\n"})
+	s.config("uploadpack.allowFilter", "false")
+	r := s.open(func(o *Options) { o.Limits = Limits{Cache: 1} })
+	p := mustBump(t, r, "a: 2\n", "a.yaml")
+	base := mustSnapshot(t, r, "main")
+	for path, want := range map[string]string{"a.yaml": "a: 2\n", "b.yaml": "b: 1\n"} {
+		blob, err := base.Find(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if read, tooLarge, err := base.Read(t.Context(), []string{blob}); err != nil || string(read[blob]) != want || base.Tip() != p.ID() {
+			t.Errorf("%s holds %q, too large: %v, %v", path, read[blob], tooLarge, err)
+		}
 	}
 }

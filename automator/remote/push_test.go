@@ -258,8 +258,8 @@ func TestCommitFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.run(s.bare, "fsck", "--strict")
-	want := "100755 a.yaml, 100644 b-a, 100644 b.x, 100644 b/d, 120000 link.yaml, 100644 new/e/f"
-	if got := strings.ReplaceAll(s.run(s.bare, "ls-tree", "-r", "--format=%(objectmode) %(path)", "main"), "\n", ", "); got != want {
+	want := "100755 a.yaml, 100644 b-a, 100644 b.x, 040000 b, 100644 b/d, 120000 link.yaml, 040000 new, 040000 new/e, 100644 new/e/f"
+	if got := strings.ReplaceAll(s.run(s.bare, "ls-tree", "-r", "-t", "--format=%(objectmode) %(path)", "main"), "\n", ", "); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	if got := s.run(s.bare, "show", "main:a.yaml"); got != "a: 2" {

@@ -37,4 +37,11 @@ func TestPass(t *testing.T) {
 	if commits, err := r.History(t.Context(), p.ID(), 10); err != nil || len(commits) != 2 || commits[1].Message != "first\n" || commits[0].Author != author() || strings.Join(commits[0].Parents, "") != commits[1].ID {
 		t.Errorf("%+v, %v", commits, err)
 	}
+	s.reset()
+	if commits, err := r.History(t.Context(), p.ID(), 10); err != nil || len(commits) != 2 {
+		t.Errorf("again: %+v, %v", commits, err)
+	}
+	if requests, _, _ := s.counts(); requests != 0 {
+		t.Errorf("a history that is known was asked for: %q", s.requests)
+	}
 }
