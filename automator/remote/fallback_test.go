@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -26,6 +28,23 @@ func v0(o *stage.GitOptions) {
 	}
 }
 
+// noShallow is a server that does not say that it can leave out parents.
+func noShallow(o *stage.GitOptions) {
+	wrap := o.Wrap
+	o.Wrap = func(next http.Handler) http.Handler {
+		return wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !strings.HasSuffix(r.URL.Path, "/info/refs") {
+				next.ServeHTTP(w, r)
+				return
+			}
+			answer := httptest.NewRecorder()
+			next.ServeHTTP(answer, r)
+			maps.Copy(w.Header(), answer.Header())
+			_, _ = w.Write(bytes.ReplaceAll(answer.Body.Bytes(), []byte("shallow"), []byte("hallows")))
+		}))
+	}
+}
+
 // TestServers does the same with servers that can do less.
 func TestServers(t *testing.T) {
 	files := map[string]string{"a.yaml": "a: 1\n", "b/c.yaml": "c: 1\n", "b/large.yaml": strings.Repeat("# large\n", 200_000), "d/e/f.txt": "f"}
@@ -36,6 +55,8 @@ func TestServers(t *testing.T) {
 		"v2":                   {},
 		"v2 without filter":    {config: map[string]string{"uploadpack.allowFilter": "false"}},
 		"v0":                   {options: []func(*stage.GitOptions){v0}},
+		"v2 without shallow":   {options: []func(*stage.GitOptions){noShallow}},
+		"v0 without shallow":   {options: []func(*stage.GitOptions){v0, noShallow}, config: map[string]string{"uploadpack.allowFilter": "false"}},
 		"v0 without filter":    {options: []func(*stage.GitOptions){v0}, config: map[string]string{"uploadpack.allowFilter": "false"}},
 		"v0 with single files": {options: []func(*stage.GitOptions){v0}, config: map[string]string{"uploadpack.allowAnySHA1InWant": "true"}},
 	} {
