@@ -22,4 +22,6 @@ type PullRequest struct {
 	Action string
 	// Reason says why it was left alone, or closed.
 	Reason string
+	// Notes say what of it was not set: a label, a reviewer.
+	Notes []string
 }

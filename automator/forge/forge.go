@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"sealift.dev/internal/text"
 )
@@ -39,6 +40,7 @@ type Request struct {
 	Title      string // without what marks a draft
 	Body       string
 	Draft      bool
+	Closed     time.Time // when it was closed or merged; zero: it is open
 	// Notes say what of a Proposal was not set when the request was opened, and why.
 	Notes []string
 }

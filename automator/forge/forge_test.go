@@ -50,7 +50,9 @@ func newRig(t *testing.T, o forges.Options) *rig {
 		path = "acme/deploy"
 	}
 	r := &rig{Server: server, bare: bare}
-	r.forge = r.open(t, func(o *forge.Options) { o.Provider, o.Repo = string(server.Kind()), "https://git.example.com/"+path+".git" })
+	r.forge = r.open(t, func(o *forge.Options) {
+		o.Provider, o.Repo = string(server.Kind()), "https://git.example.com/"+path+".git"
+	})
 	return r
 }
 

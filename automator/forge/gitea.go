@@ -65,6 +65,7 @@ func ofGitea(pull *gitea.PullRequest) Request {
 		Number: pull.Index, URL: pull.HTMLURL, State: StateOpen,
 		Head: pull.Head.Name, Base: pull.Base.Name, HeadCommit: pull.Head.Sha,
 		Title: withoutDraft(pull.Title, "WIP:"), Body: pull.Body, Draft: withoutDraft(pull.Title, "WIP:") != pull.Title,
+		Closed: at(pull.Closed),
 	}
 	switch {
 	case pull.HasMerged:

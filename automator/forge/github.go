@@ -52,6 +52,7 @@ func ofGitHub(pull *github.PullRequest) Request {
 		Number: int64(pull.GetNumber()), URL: pull.GetHTMLURL(), State: StateOpen,
 		Head: pull.GetHead().GetRef(), Base: pull.GetBase().GetRef(), HeadCommit: pull.GetHead().GetSHA(),
 		Title: pull.GetTitle(), Body: pull.GetBody(), Draft: pull.GetDraft(),
+		Closed: pull.GetClosedAt().Time,
 	}
 	switch {
 	case pull.MergedAt != nil:

@@ -60,9 +60,9 @@ func ofGitLab(m *gitlab.BasicMergeRequest) Request {
 	}
 	switch m.State {
 	case "merged":
-		r.State = StateMerged
+		r.State, r.Closed = StateMerged, at(m.MergedAt)
 	case "closed":
-		r.State = StateClosed
+		r.State, r.Closed = StateClosed, at(m.ClosedAt)
 	}
 	return r
 }

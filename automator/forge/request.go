@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 func latestFirst(found []Request) []Request {
@@ -17,6 +18,13 @@ func (r *Request) note(what string, err error) {
 	if err != nil {
 		r.Notes = append(r.Notes, told(fmt.Sprintf("setting %s of pull request %d", what, r.Number), err).Error())
 	}
+}
+
+func at(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
 }
 
 // asDraft puts the words before a title that make a draft of a request.

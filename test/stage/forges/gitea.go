@@ -73,7 +73,8 @@ func (s *Server) giteaPull(p *Request) map[string]any {
 	return map[string]any{
 		"id": 1000 + p.Number, "number": p.Number, "url": address, "html_url": address, "title": p.Title, "body": p.Body,
 		"state": giteaState(p), "draft": strings.HasPrefix(strings.ToUpper(p.Title), "WIP:"), "merged": merged, "merged_at": mergedAt,
-		"labels": []any{}, "assignees": named(p.Assignees, "login"), "requested_reviewers": named(p.Reviewers, "login"),
+		"closed_at": closedAt(p),
+		"labels":    []any{}, "assignees": named(p.Assignees, "login"), "requested_reviewers": named(p.Reviewers, "login"),
 		"created_at": "2026-01-02T03:04:05Z", "updated_at": p.Updated.Format(time.RFC3339), "allow_maintainer_edit": false,
 		"head": map[string]any{"label": p.Head, "ref": ref, "sha": p.Commit, "repo_id": headRepo},
 		"base": map[string]any{"label": p.Base, "ref": p.Base, "repo_id": 1},

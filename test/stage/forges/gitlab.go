@@ -79,6 +79,7 @@ func (s *Server) gitLabRequest(p *Request) map[string]any {
 		"sha": p.Commit, "draft": strings.HasPrefix(strings.ToLower(p.Title), "draft:"),
 		"web_url":    fmt.Sprintf("%s/%s/-/merge_requests/%d", s.URL, s.options.Path, p.Number),
 		"created_at": "2026-01-02T03:04:05.000Z", "updated_at": p.Updated.Format(time.RFC3339),
+		"merged_at": when(p, Merged), "closed_at": when(p, Closed),
 		"labels": labels, "assignees": named(p.Assignees, "username"), "reviewers": named(p.Reviewers, "username"),
 	}
 }

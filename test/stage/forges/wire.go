@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // answer is what a handler says: a status and what becomes JSON.
@@ -199,4 +200,19 @@ func raw(r *http.Request) (any, error) {
 	}
 	var value any
 	return value, json.Unmarshal(buffer.Bytes(), &value)
+}
+
+// when is the time at which a request came into a state; null: it is in another one.
+func when(p *Request, state State) any {
+	if p.State != state {
+		return nil
+	}
+	return p.Updated.Format(time.RFC3339)
+}
+
+func closedAt(p *Request) any {
+	if p.State == Open {
+		return nil
+	}
+	return p.Updated.Format(time.RFC3339)
 }

@@ -1,0 +1,116 @@
+package automator
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"sealift.dev/automator/forge"
+	"sealift.dev/automator/hold"
+	"sealift.dev/automator/ledger"
+	"sealift.dev/automator/remote"
+)
+
+// settle asks what people did with the requests of the groups, before anything is decided: what
+// was merged was written, and what was closed is held. It returns the latest request of each
+// branch, an open one before others. Moving says which images follow a tag's digest.
+//
+// A base that moved since tip was read is a *remote.RejectedError: what was merged is not in
+// what was read, and would look reverted.
+func (p *pulls) settle(ctx context.Context, tip string, l *ledger.Ledger, groups []string, moving func(policy string) bool) (map[string]forge.Request, error) {
+	if p.forge == nil {
+		return nil, nil
+	}
+	latest := map[string]forge.Request{}
+	merged := map[string]ledger.Request{}
+	for _, head := range p.headsOf(l, groups) {
+		found, err := p.forge.Find(ctx, head, p.base)
+		if err != nil {
+			return nil, err
+		}
+		if len(found) == 0 {
+			continue
+		}
+		r := found[0]
+		if i := slices.IndexFunc(found, func(r forge.Request) bool { return r.State == forge.StateOpen }); i >= 0 {
+			r = found[i]
+		}
+		latest[head] = r
+		entry, known := l.Requests[head]
+		switch {
+		case r.State == forge.StateMerged && known && isAbout(entry, r):
+			merged[head] = entry
+		case r.State == forge.StateClosed:
+			p.refuse(l, r, proposed(&r, entry), moving)
+			delete(l.Requests, head)
+		}
+	}
+	if len(merged) > 0 {
+		refs, err := p.git.Refs(ctx, heads+p.base)
+		if err != nil {
+			return nil, err
+		}
+		if refs[heads+p.base] != tip {
+			return nil, &remote.RejectedError{Ref: heads + p.base, Reason: "the branch has moved on"}
+		}
+	}
+	for head, entry := range merged {
+		for policy, w := range entry.Images {
+			entryOf(l, policy).Wrote(w)
+		}
+		delete(l.Requests, head)
+	}
+	return latest, nil
+}
+
+// headsOf are the branches of the groups, and of requests in the ledger.
+func (p *pulls) headsOf(l *ledger.Ledger, groups []string) []string {
+	all := slices.Collect(maps.Keys(l.Requests))
+	for _, name := range groups {
+		all = append(all, headOf(p.rules.Branch, name))
+	}
+	slices.Sort(all)
+	all = slices.Compact(all)
+	return all[:min(len(all), 2*maxGroups)]
+}
+
+// isAbout says that a ledger's entry is of this request, as far as it knows.
+func isAbout(entry ledger.Request, r forge.Request) bool {
+	return entry.Number == r.Number || entry.Number == 0
+}
+
+// refuse holds what a person closed. The hold is from when the request was closed, so that a
+// later release lifts it also if the ledger was lost; a hold that is there stays as it is.
+func (p *pulls) refuse(l *ledger.Ledger, r forge.Request, images map[string]hold.Written, moving func(string) bool) {
+	since := r.Closed.UTC().Truncate(time.Second)
+	if since.IsZero() {
+		since = p.now
+	}
+	for policy, w := range images {
+		h := hold.Hold{Image: policy, Kind: hold.Closed, Reason: fmt.Sprintf("pull request %d", r.Number), Since: since}
+		switch {
+		case !moving(policy):
+			h.Version = w.Tag
+		case w.Digest != "":
+			h.Digest = w.Digest
+		default:
+			continue // a tag that moves, without what it was
+		}
+		entry := entryOf(l, policy)
+		if !slices.ContainsFunc(entry.Holds, func(o hold.Hold) bool {
+			return o.Kind == h.Kind && o.Version == h.Version && o.Digest == h.Digest
+		}) {
+			entry.Holds = append(entry.Holds, h)
+		}
+	}
+}
+
+// entryOf is the ledger's entry for an image, whatever repository it is of.
+func entryOf(l *ledger.Ledger, policy string) *ledger.Image {
+	if i := l.Images[policy]; i != nil {
+		return i
+	}
+	return l.Image(policy, "")
+}
