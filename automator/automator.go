@@ -42,6 +42,8 @@ type Options struct {
 	DryRun bool
 	// Registry lists tags; repositories of one process share it. Nil: one of their own.
 	Registry *registry.Client
+	// Forge is the API of pull requests.
+	Forge Forge
 	// Trust verifies images. Zero: images that ask for it are refused.
 	Trust Trust
 	// ScanEvery is how long a list of tags counts where Run is called more often, and no
@@ -153,6 +155,7 @@ type Automator struct {
 	plain   map[string]bool // blobs that hold nothing of interest
 	past    past
 	state   state
+	forge   openForge
 
 	stateRef     string // where the server takes the ledger; empty: not found out
 	stateRefused error  // the server takes it nowhere
@@ -208,6 +211,9 @@ func (a *Automator) pass(ctx context.Context) (Result, error) {
 	if err != nil {
 		return a.result(t), err
 	}
+	if err := a.settlePulls(ctx, t); err != nil {
+		return a.result(t), err
+	}
 	a.scan(ctx, t)
 	writes, err := a.choose(ctx, t)
 	if err != nil {
@@ -248,10 +254,10 @@ func (a *Automator) deliver(ctx context.Context, t *turn, groups []group, writes
 	}
 	if t.settings.pulls != nil {
 		var err error
-		if result.Pulls, err = a.requestPulls(ctx, t, groups); err != nil {
+		if result.Pulls, err = a.requestPulls(ctx, t, groups); isRejected(err) {
 			return err
 		}
-		return a.push(ctx, t, remote.Pending{})
+		return errors.Join(err, a.push(ctx, t, remote.Pending{}))
 	}
 	t.settle()
 	leave, note, err := a.leaveAlone(ctx, t, groups, writes)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"sealift.dev/api/v1alpha1"
@@ -16,7 +17,6 @@ import (
 )
 
 const (
-	heads     = "refs/heads/"
 	maxGroups = 100 // that have a pull request
 	maxBehind = 200 // commits of the base among which a branch's parent is looked for
 )
@@ -32,12 +32,12 @@ const (
 // pulls keeps one pull request per group.
 type pulls struct {
 	rules   v1alpha1.PullRequests
+	titled  *template   // nil: by the headline
 	forge   forge.Forge // nil: GitLab is asked by push options
 	git     *remote.Repository
 	author  remote.Author
 	options []string // of each push
 	base    string   // the branch that is merged into
-	dryRun  bool
 	now     time.Time
 }
 
@@ -73,8 +73,8 @@ func (p *pulls) bring(ctx context.Context, base *remote.Snapshot, l *ledger.Ledg
 			one.pending, one.err = p.git.Commit(ctx, base, one.files, remote.Message{Author: p.author, Text: one.message})
 		}
 	}
-	if !p.dryRun {
-		p.push(ctx, all)
+	if err := p.push(ctx, all); err != nil {
+		return nil, err
 	}
 	var results []PullRequest
 	var errs []error
@@ -106,13 +106,13 @@ func (p *pulls) gather(ctx context.Context, l *ledger.Ledger, latest map[string]
 		all = append(all, &pull{group: g, head: headOf(p.rules.Branch, g.name)})
 	}
 	for _, branch := range slices.Sorted(maps.Keys(l.Requests)) {
-		if !slices.ContainsFunc(all, func(o *pull) bool { return o.head == branch }) && len(all) < 2*maxGroups {
+		if strings.HasPrefix(branch, p.rules.Branch) && !slices.ContainsFunc(all, func(o *pull) bool { return o.head == branch }) && len(all) < 2*maxGroups {
 			all = append(all, &pull{head: branch})
 		}
 	}
 	var names []string
 	for _, one := range all {
-		names = append(names, heads+one.head)
+		names = append(names, headsPrefix+one.head)
 	}
 	if len(names) == 0 {
 		return nil, nil
@@ -122,7 +122,7 @@ func (p *pulls) gather(ctx context.Context, l *ledger.Ledger, latest map[string]
 		return nil, err
 	}
 	for _, one := range all {
-		one.tip = refs[heads+one.head]
+		one.tip = refs[headsPrefix+one.head]
 		one.result = PullRequest{Group: one.name, Branch: one.head}
 		if r, ok := latest[one.head]; ok {
 			one.latest = &r
@@ -189,8 +189,9 @@ func (p *pulls) same(ctx context.Context, base *remote.Snapshot, one *pull, tip 
 	return slices.ContainsFunc(behind, func(c remote.Commit) bool { return c.ID == tip.Parents[0] }), nil
 }
 
-// push moves all branches in one request, or one by one where each has options of its own.
-func (p *pulls) push(ctx context.Context, all []*pull) {
+// push moves all branches in one request, or one by one where each has options of its own. It
+// fails with a *remote.RejectedError where somebody else moved one at the same time.
+func (p *pulls) push(ctx context.Context, all []*pull) error {
 	var moving []*pull
 	for _, one := range all {
 		if one.step.push && one.err == nil {
@@ -198,36 +199,44 @@ func (p *pulls) push(ctx context.Context, all []*pull) {
 		}
 	}
 	if p.forge != nil {
-		p.pushTogether(ctx, moving, p.options)
-		return
+		return p.pushTogether(ctx, moving, p.options)
 	}
 	for _, one := range moving {
+		one.proposed = written(one.group, one.pending.ID(), p.now)
 		proposal, err := p.proposal(one)
 		if err != nil {
 			one.err = err
 			continue
 		}
-		p.pushTogether(ctx, []*pull{one}, slices.Concat(p.options, forge.PushOptions(proposal)))
+		if err := p.pushTogether(ctx, []*pull{one}, slices.Concat(p.options, forge.PushOptions(proposal))); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
-func (p *pulls) pushTogether(ctx context.Context, moving []*pull, options []string) {
+func (p *pulls) pushTogether(ctx context.Context, moving []*pull, options []string) error {
 	if len(moving) == 0 {
-		return
+		return nil
 	}
 	var updates []remote.Update
 	for _, one := range moving {
-		updates = append(updates, remote.Update{Ref: heads + one.head, Old: one.tip, New: one.pending})
+		updates = append(updates, remote.Update{Ref: headsPrefix + one.head, Old: one.tip, New: one.pending})
 	}
 	err := p.git.Push(ctx, updates, remote.PushOptions{Options: options})
-	rejections := remote.Rejections(err)
-	for _, one := range moving {
-		i := slices.IndexFunc(rejections, func(r *remote.RejectedError) bool { return r.Ref == heads+one.head })
-		switch {
-		case i >= 0:
-			one.err = fmt.Errorf("%w; hint: if nobody else pushes there, check hooks and branch protection of %s", rejections[i], one.head)
-		case err != nil && len(rejections) == 0:
-			one.err = err
-		}
+	rejected := rejections(err)
+	if err != nil && len(rejected) == 0 {
+		return err
 	}
+	for _, one := range moving {
+		why := rejected[headsPrefix+one.head]
+		if why == nil {
+			continue
+		}
+		if refs, err := p.git.Refs(ctx, why.Ref); err != nil || refs[why.Ref] != one.tip {
+			return errors.Join(why, err)
+		}
+		one.err = fmt.Errorf("%s; hint: nobody else moved it, so check the server's hooks and branch protection", why)
+	}
+	return nil
 }

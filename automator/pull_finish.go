@@ -3,10 +3,8 @@ package automator
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"sealift.dev/automator/forge"
-	"sealift.dev/automator/hold"
 	"sealift.dev/automator/ledger"
 	"sealift.dev/automator/remote"
 )
@@ -21,14 +19,10 @@ func (p *pulls) finish(ctx context.Context, one *pull, l *ledger.Ledger) error {
 	case !one.step.keep:
 		return nil
 	}
-	if p.dryRun {
-		one.result.Action = one.step.action(one)
-		return nil
-	}
 	if one.step.push {
 		one.tip = one.pending.ID()
 		one.result.Action = one.step.action(one)
-		one.proposed = p.written(one)
+		one.proposed = written(one.group, one.tip, p.now)
 	}
 	if one.latest != nil && one.latest.State != forge.StateOpen {
 		one.latest = nil
@@ -63,7 +57,8 @@ func (p *pulls) ask(ctx context.Context, one *pull) error {
 	if one.latest == nil {
 		opened, err := p.forge.Create(ctx, proposal)
 		if errors.Is(err, forge.ErrExists) {
-			return fmt.Errorf("%w; hint: it is seen in the next pass", err) // listings lag behind
+			one.result.Reason = err.Error() // listings lag behind: the next pass sees it
+			return nil
 		}
 		if err != nil {
 			return err
@@ -83,9 +78,6 @@ func (p *pulls) ask(ctx context.Context, one *pull) error {
 // first that nobody did.
 func (p *pulls) close(ctx context.Context, one *pull, l *ledger.Ledger) error {
 	one.result.Action = pullClosed
-	if p.dryRun {
-		return nil
-	}
 	if p.forge != nil {
 		if err := p.forge.Update(ctx, *one.latest, one.latest.Title, withdrawn(one.latest.Body)); err != nil {
 			return err
@@ -99,37 +91,14 @@ func (p *pulls) close(ctx context.Context, one *pull, l *ledger.Ledger) error {
 
 // drop deletes a branch that nobody needs any more, if it still is where it was.
 func (p *pulls) drop(ctx context.Context, one *pull, l *ledger.Ledger) error {
-	if p.dryRun {
-		return nil
-	}
 	delete(l.Requests, one.head)
 	if one.tip == "" || !one.step.drop {
 		return nil
 	}
-	err := p.git.Push(ctx, []remote.Update{{Ref: heads + one.head, Old: one.tip}}, remote.PushOptions{})
+	err := p.git.Push(ctx, []remote.Update{{Ref: headsPrefix + one.head, Old: one.tip}}, remote.PushOptions{})
 	if len(remote.Rejections(err)) > 0 {
 		one.result.Reason = "the branch stays: " + err.Error()
 		return nil
 	}
 	return err
-}
-
-// written is what the group's edits write, by image.
-func (p *pulls) written(one *pull) map[string]hold.Written {
-	all := map[string]hold.Written{}
-	for _, c := range one.changes {
-		w := all[c.Image]
-		if c.Tag != "" {
-			w.Tag, w.Digest = c.Tag, c.Digest
-		}
-		w.Paths = append(w.Paths, c.File)
-		w.Commit, w.At = one.pending.ID(), p.now
-		all[c.Image] = w
-	}
-	for image, w := range all {
-		if w.Tag == "" { // only the repository's name was written
-			delete(all, image)
-		}
-	}
-	return all
 }

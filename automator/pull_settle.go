@@ -48,12 +48,12 @@ func (p *pulls) settle(ctx context.Context, tip string, l *ledger.Ledger, groups
 		}
 	}
 	if len(merged) > 0 {
-		refs, err := p.git.Refs(ctx, heads+p.base)
+		refs, err := p.git.Refs(ctx, headsPrefix+p.base)
 		if err != nil {
 			return nil, err
 		}
-		if refs[heads+p.base] != tip {
-			return nil, &remote.RejectedError{Ref: heads + p.base, Reason: "the branch has moved on"}
+		if refs[headsPrefix+p.base] != tip {
+			return nil, &remote.RejectedError{Ref: headsPrefix + p.base, Reason: "the branch has moved on"}
 		}
 	}
 	for head, entry := range merged {

@@ -1,14 +1,11 @@
 package automator
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"text/template"
 
 	"sealift.dev/automator/forge"
 	"sealift.dev/automator/hold"
@@ -45,32 +42,24 @@ func (p *pulls) proposal(one *pull) (forge.Proposal, error) {
 
 // title is the first line of the group's message, or what the template makes.
 func (p *pulls) title(g group) (string, error) {
-	first, _, _ := strings.Cut(g.message, "\n")
-	if p.rules.Title == "" {
-		return text.Line(first, forge.MaxTitle), nil
+	title, _, _ := strings.Cut(g.message, "\n")
+	if p.titled != nil {
+		made, err := p.titled.render(described{Group: g.name, Branch: p.base, Changes: g.changes, Images: changed(g)})
+		if err != nil {
+			return "", fmt.Errorf("automate.pullRequests.title: %w", err)
+		}
+		if strings.TrimSpace(made) != "" {
+			title = made
+		}
 	}
-	t, err := template.New("automate.pullRequests.title").Parse(p.rules.Title)
-	if err != nil {
-		return "", err
-	}
-	var out limited
-	err = t.Execute(&out, map[string]any{"Group": g.name, "Headline": first, "Changes": g.changes})
-	title := strings.TrimSpace(text.Line(out.String(), forge.MaxTitle))
-	if err == nil && title == "" {
-		err = errors.New("automate.pullRequests.title makes an empty title")
-	}
-	return title, err
+	return strings.TrimSpace(text.Line(title, forge.MaxTitle)), nil
 }
 
-// limited ends a template that writes without end.
-type limited struct{ bytes.Buffer }
-
-func (l *limited) Write(b []byte) (int, error) {
-	const most = 10_000
-	if l.Len()+len(b) > most {
-		return 0, fmt.Errorf("a title has more than %d bytes", most)
-	}
-	return l.Buffer.Write(b)
+// changed are the images of a group that its edits are about.
+func changed(g group) []ImageReport {
+	return slices.DeleteFunc(slices.Clone(g.images), func(r ImageReport) bool {
+		return !slices.ContainsFunc(g.changes, func(c Change) bool { return c.Image == r.Name })
+	})
 }
 
 // pullBody says what is updated, where, what is left out and why, and what to do about it.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sealift.dev/api/v1alpha1"
+	"sealift.dev/automator/forge"
 	"sealift.dev/automator/hold"
 	"sealift.dev/automator/ledger"
 	"sealift.dev/automator/remote"
@@ -44,6 +45,8 @@ type turn struct {
 	decided  map[string]decided
 	moved    map[string]map[string]string // tags that moved between check and write
 	notes    []Note
+	pulls    *pulls                   // nil: commits go to target
+	latest   map[string]forge.Request // of each of pulls' branches
 }
 
 // read asks for the refs, and fetches what moved.

@@ -82,12 +82,22 @@ func apiOf(o Options, repo *url.URL) (*url.URL, error) {
 		return nil, fmt.Errorf("the API's URL %q has no acceptable form; hint: https://HOST", text.Line(given, 200))
 	case api.Scheme == "http" && !o.PlainHTTP && !isLoopback(api.Hostname()):
 		return nil, fmt.Errorf("the API at %s is not encrypted; hint: use https, or allow plain HTTP", api.Host)
+	case o.Confined && o.URL != "" && !belongs(api, repo):
+		return nil, fmt.Errorf("the API at %s is not on the repository's host, %s, and would get its token; hint: if that is right, name it with --forge-url", api.Host, repo.Host)
 	}
 	api.Path = strings.TrimRight(api.Path, "/") + "/"
 	if strings.EqualFold(o.Provider, GitHub) && !strings.HasPrefix(api.Host, "api.") && !strings.HasSuffix(api.Path, "/api/v3/") {
 		api.Path += "api/v3/"
 	}
 	return api, nil
+}
+
+// belongs says that an API is on the repository's host: at the same port, or by HTTPS at its own.
+func belongs(api, repo *url.URL) bool {
+	host := strings.ToLower(repo.Hostname())
+	name := strings.ToLower(api.Hostname())
+	return strings.EqualFold(api.Host, repo.Host) && api.Scheme == repo.Scheme ||
+		api.Scheme == "https" && (api.Port() == "" || api.Port() == "443") && (name == host || host == "github.com" && name == "api.github.com")
 }
 
 // usualAPI is where a forge has its API if nobody says otherwise. The port of a Git URL

@@ -90,6 +90,8 @@ type Options struct {
 	// URL is the API's. Empty: that of the repository's host, https:// except where Repo
 	// is http://.
 	URL string
+	// Confined lets URL lie on the host of Repo only, where the token belongs anyhow.
+	Confined bool
 	// Token gives what authenticates to the API; it is asked for each request and may be
 	// renewed in between. Nil, or an empty token: anonymous.
 	Token func(context.Context) (string, error)
