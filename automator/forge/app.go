@@ -17,8 +17,9 @@ type App struct {
 	ID, Installation int64
 	// Key is the App's private key, in PEM.
 	Key []byte
-	// URL is the API's. Empty: https://api.github.com.
-	URL string
+	// Repo is the Git URL of a repository of the installation, and URL the API's. Empty:
+	// https://api.github.com, or that of Repo's host.
+	Repo, URL string
 	// Transport carries the requests.
 	Transport http.RoundTripper
 	// PlainHTTP allows http:// to hosts other than this machine.
@@ -39,7 +40,10 @@ func NewTokens(a App) (*Tokens, error) {
 	if a.ID <= 0 || a.Installation <= 0 {
 		return nil, errors.New("a GitHub App has an ID and an installation ID, both numbers above 0; hint: both are in the address of its settings pages")
 	}
-	o := Options{Provider: GitHub, Repo: "https://github.com/sealift/app", URL: a.URL, Transport: a.Transport, PlainHTTP: a.PlainHTTP, UserAgent: a.UserAgent}
+	if a.Repo == "" {
+		a.Repo = "https://github.com/OWNER/NAME"
+	}
+	o := Options{Provider: GitHub, Repo: a.Repo, URL: a.URL, Transport: a.Transport, PlainHTTP: a.PlainHTTP, UserAgent: a.UserAgent}
 	at, err := locate(o)
 	if err != nil {
 		return nil, fmt.Errorf("the GitHub App %d: %w", a.ID, err)

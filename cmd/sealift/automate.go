@@ -12,6 +12,7 @@ import (
 
 type automateOptions struct {
 	git          gitFlags
+	forge        forgeAccess
 	trust        trustFlags
 	network      networkFlags
 	config       string
@@ -35,7 +36,8 @@ the marked values, and push one commit per group, or open pull requests. A push
 that comes too late is made again on the new tip.
 
 Secrets are read from the environment: ` + gitUsernameVar + ` and
-` + gitPasswordVar + ` for Git over HTTPS, ` + sshPassphraseVar + ` and
+` + gitPasswordVar + ` for Git over HTTPS, ` + forgeTokenVar + ` for pull
+requests, ` + sshPassphraseVar + ` and
 ` + signingPassphraseVar + ` for keys. Registries are logged in to by
 Docker's configuration.
 
@@ -62,6 +64,7 @@ as well as the one that sealift.yaml names for it.`,
 	}
 	flags := cmd.Flags()
 	o.git.register(flags)
+	o.forge.register(flags)
 	flags.StringVar(&o.repositories, "repositories", "", "file that lists many repositories: url, branch, and the files of their secrets")
 	flags.StringVar(&o.dir, "dir", "", "local repository whose HEAD is read instead, with --dry-run")
 	flags.StringVar(&o.config, "config", "", "local file to read instead of the repository's sealift.yaml")
@@ -95,7 +98,7 @@ func (o *automateOptions) check() error {
 		return usage(errors.New("--dir and --watch exclude each other"))
 	case o.once && o.watch.on:
 		return usage(errors.New("--once and --watch exclude each other"))
-	case o.repositories != "" && (o.git.branch != "" || o.git.access != gitAccess{}):
+	case o.repositories != "" && (o.git.branch != "" || o.git.access != gitAccess{} || o.forge != forgeAccess{}):
 		return usage(errors.New("--repositories says itself which branches there are, and how they are reached"))
 	}
 	if err := o.watch.check(); err != nil {

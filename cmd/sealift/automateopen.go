@@ -19,11 +19,12 @@ const maxRepositories = 1000
 
 // repository is an entry of --repositories.
 type repository struct {
-	URL       string `json:"url"`
-	Branch    string `json:"branch,omitempty"`
-	Config    string `json:"config,omitempty"` // a local file to read instead of the repository's sealift.yaml
-	PlainHTTP bool   `json:"plainHTTP,omitempty"`
-	gitAccess `json:",inline"`
+	URL         string `json:"url"`
+	Branch      string `json:"branch,omitempty"`
+	Config      string `json:"config,omitempty"` // a local file to read instead of the repository's sealift.yaml
+	PlainHTTP   bool   `json:"plainHTTP,omitempty"`
+	gitAccess   `json:",inline"`
+	forgeAccess `json:",inline"`
 }
 
 // open makes the automators, which share one client for registries, and what watches them.
@@ -54,7 +55,7 @@ func (o *automateOptions) open(ctx context.Context, s streams) ([]*automator.Aut
 // listed are the repositories that flags or the file name.
 func (o *automateOptions) listed() ([]repository, error) {
 	if o.repositories == "" {
-		return []repository{{URL: o.git.repo, Branch: o.git.branch, Config: o.config, PlainHTTP: o.git.plainHTTP, gitAccess: o.git.access}}, nil
+		return []repository{{URL: o.git.repo, Branch: o.git.branch, Config: o.config, PlainHTTP: o.git.plainHTTP, gitAccess: o.git.access, forgeAccess: o.forge}}, nil
 	}
 	data, err := readBounded(o.repositories, maxPolicyBytes)
 	if err != nil {
@@ -138,6 +139,9 @@ func (o *automateOptions) openOne(r repository, shared automator.Options, m *met
 	}
 	var err error
 	if opts.Git, err = r.remote(r.URL, o.network.proxy, r.PlainHTTP); err != nil {
+		return nil, err
+	}
+	if err := r.forgeAccess.open(&opts, counted(m, "forge", opts.Git.Transport)); err != nil {
 		return nil, err
 	}
 	opts.Git.Transport = counted(m, "git", opts.Git.Transport)

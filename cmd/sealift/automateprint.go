@@ -61,15 +61,25 @@ func printNote(w io.Writer, note automator.Note) {
 }
 
 func printPull(w io.Writer, pull automator.PullRequest) {
+	if pull.Action == "" && pull.Reason == "" {
+		return
+	}
+	where := pull.URL
+	if where == "" {
+		where = "of " + pull.Branch
+	}
 	action := pull.Action
 	if action == "" {
 		action = "left as it is"
 	}
-	fmt.Fprintf(w, "pull request %s %s", printable(pull.URL), action)
+	fmt.Fprintf(w, "pull request %s %s", printable(where), action)
 	if pull.Reason != "" {
 		fmt.Fprintf(w, ": %s", printable(pull.Reason))
 	}
 	fmt.Fprintln(w)
+	for _, note := range pull.Notes {
+		fmt.Fprintf(w, "pull request %s: %s\n", printable(where), printable(note))
+	}
 }
 
 func (o *automateOptions) printEnd(w io.Writer, result automator.Result, failed bool) {
@@ -162,13 +172,14 @@ type noteReport struct {
 }
 
 type pullReport struct {
-	Group  string `json:"group,omitempty"`
-	Branch string `json:"branch"`
-	Number int64  `json:"number,omitempty"`
-	URL    string `json:"url,omitempty"`
-	Commit string `json:"commit,omitempty"`
-	Action string `json:"action,omitempty"`
-	Reason string `json:"reason,omitempty"`
+	Group  string   `json:"group,omitempty"`
+	Branch string   `json:"branch"`
+	Number int64    `json:"number,omitempty"`
+	URL    string   `json:"url,omitempty"`
+	Commit string   `json:"commit,omitempty"`
+	Action string   `json:"action,omitempty"`
+	Reason string   `json:"reason,omitempty"`
+	Notes  []string `json:"notes,omitempty"`
 }
 
 type refusalReport struct {
