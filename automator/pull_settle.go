@@ -25,11 +25,11 @@ func (p *pulls) settle(ctx context.Context, tip string, l *ledger.Ledger, groups
 	}
 	latest := map[string]forge.Request{}
 	merged := map[string]ledger.Request{}
-	for _, head := range p.headsOf(l, groups) {
-		found, err := p.forge.Find(ctx, head, p.base)
-		if err != nil {
-			return nil, err
-		}
+	requests, err := p.forge.Find(ctx, p.base, p.headsOf(l, groups)...)
+	if err != nil {
+		return nil, err
+	}
+	for head, found := range requests {
 		if len(found) == 0 {
 			continue
 		}

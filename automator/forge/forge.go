@@ -57,9 +57,9 @@ type Proposal struct {
 
 // Forge keeps pull requests of one repository.
 type Forge interface {
-	// Find lists the requests from a branch of the repository itself into base, in every
-	// state, the latest first. Requests from forks do not count.
-	Find(ctx context.Context, head, base string) ([]Request, error)
+	// Find lists the requests from branches of the repository itself into base, by branch, in
+	// every state, the latest first. Requests from forks do not count.
+	Find(ctx context.Context, base string, heads ...string) (map[string][]Request, error)
 	// Create opens one. It fails with ErrExists where one is open already.
 	Create(ctx context.Context, p Proposal) (Request, error)
 	// Update writes title and body; a draft stays one.
@@ -79,6 +79,9 @@ const (
 	MaxTitle = 240
 	maxPages = 10 // of a listing
 	pageSize = 50
+	// maxClosedPages is for a forge that cannot be asked about a branch: what was closed
+	// lately matters.
+	maxClosedPages = 4
 )
 
 // Options say which repository, and how its forge is reached.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"code.gitea.io/sdk/gitea"
@@ -32,32 +33,48 @@ func (g *giteaForge) client(ctx context.Context) (*gitea.Client, error) {
 
 // Find reads listings: the API has no question for a branch in every state. The requests
 // that matter are open, or were touched lately.
-func (g *giteaForge) Find(ctx context.Context, head, base string) ([]Request, error) {
+func (g *giteaForge) Find(ctx context.Context, base string, heads ...string) (map[string][]Request, error) {
 	client, err := g.client(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var found []Request
-	for _, state := range []gitea.StateType{gitea.StateOpen, gitea.StateClosed} {
-		for page := 1; page <= maxPages; page++ {
-			pulls, response, err := client.ListRepoPullRequests(g.at.owner, g.at.name, gitea.ListPullRequestsOptions{
-				ListOptions: gitea.ListOptions{Page: page, PageSize: pageSize}, State: state, Sort: "recentupdate",
-			})
-			if err != nil {
-				return nil, told("finding the pull request of "+head, err)
-			}
-			for _, pull := range pulls {
-				// The label is the branch's name also after the branch was deleted; ref is not.
-				if pull.Head != nil && pull.Base != nil && pull.Head.Name == head && pull.Base.Name == base && pull.Head.RepoID == pull.Base.RepoID {
-					found = append(found, ofGitea(pull))
-				}
-			}
-			if response.NextPage == 0 || len(found) > 0 {
-				break
-			}
+	found := map[string][]Request{}
+	collect := func(pull *gitea.PullRequest) {
+		// The label is the branch's name also after the branch was deleted; ref is not.
+		if pull.Head != nil && pull.Base != nil && slices.Contains(heads, pull.Head.Name) && pull.Base.Name == base && pull.Head.RepoID == pull.Base.RepoID {
+			found[pull.Head.Name] = append(found[pull.Head.Name], ofGitea(pull))
 		}
 	}
-	return latestFirst(found), nil
+	everything := func() bool { return false }
+	if err := g.list(client, gitea.StateOpen, maxPages, collect, everything); err != nil {
+		return nil, err
+	}
+	if err := g.list(client, gitea.StateClosed, maxClosedPages, collect, func() bool { return len(found) == len(heads) }); err != nil {
+		return nil, err
+	}
+	for _, requests := range found {
+		latestFirst(requests)
+	}
+	return found, nil
+}
+
+// list reads pages of requests until done, those that changed last first.
+func (g *giteaForge) list(client *gitea.Client, state gitea.StateType, pages int, collect func(*gitea.PullRequest), done func() bool) error {
+	for page := 1; page <= pages; page++ {
+		pulls, response, err := client.ListRepoPullRequests(g.at.owner, g.at.name, gitea.ListPullRequestsOptions{
+			ListOptions: gitea.ListOptions{Page: page, PageSize: pageSize}, State: state, Sort: "recentupdate",
+		})
+		if err != nil {
+			return told("finding pull requests", err)
+		}
+		for _, pull := range pulls {
+			collect(pull)
+		}
+		if response.NextPage == 0 || done() {
+			break
+		}
+	}
+	return nil
 }
 
 func ofGitea(pull *gitea.PullRequest) Request {

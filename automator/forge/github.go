@@ -22,7 +22,11 @@ func newGitHub(o Options, at address) (Forge, error) {
 	return &gitHub{client: client, at: at}, nil
 }
 
-func (g *gitHub) Find(ctx context.Context, head, base string) ([]Request, error) {
+func (g *gitHub) Find(ctx context.Context, base string, heads ...string) (map[string][]Request, error) {
+	return eachHead(heads, func(head string) ([]Request, error) { return g.find(ctx, head, base) })
+}
+
+func (g *gitHub) find(ctx context.Context, head, base string) ([]Request, error) {
 	options := &github.PullRequestListOptions{
 		State: "all", Head: g.at.owner + ":" + head, Base: base, Sort: "created", Direction: "desc",
 		ListOptions: github.ListOptions{PerPage: pageSize},

@@ -28,7 +28,11 @@ type unlimited struct{}
 
 func (unlimited) Wait(context.Context) error { return nil }
 
-func (g *gitLab) Find(ctx context.Context, head, base string) ([]Request, error) {
+func (g *gitLab) Find(ctx context.Context, base string, heads ...string) (map[string][]Request, error) {
+	return eachHead(heads, func(head string) ([]Request, error) { return g.find(ctx, head, base) })
+}
+
+func (g *gitLab) find(ctx context.Context, head, base string) ([]Request, error) {
 	options := &gitlab.ListProjectMergeRequestsOptions{
 		State: new("all"), SourceBranch: &head, TargetBranch: &base, OrderBy: new("created_at"), Sort: new("desc"),
 		ListOptions: gitlab.ListOptions{PerPage: pageSize},

@@ -73,7 +73,7 @@ func TestFaultyAnswers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, provider := range providers() {
-				_, err := faulty(t, provider, test.answer).Find(t.Context(), "sealift/apps", "main")
+				_, err := faulty(t, provider, test.answer).Find(t.Context(), "main", "sealift/apps")
 				if err == nil || !strings.Contains(err.Error(), test.want) || strings.ContainsAny(err.Error(), "\x1b\n") || len(err.Error()) > 1000 {
 					t.Errorf("%s: %v", provider, err)
 				}
@@ -107,7 +107,11 @@ func TestRateLimitsTellWhen(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, provider := range providers() {
 				asked := 0
-				_, err := faulty(t, provider, func(w http.ResponseWriter, r *http.Request) { asked++; answer(w, r) }).Find(t.Context(), "a", "main")
+				f := faulty(t, provider, func(w http.ResponseWriter, r *http.Request) { asked++; answer(w, r) })
+				if _, err := f.Find(t.Context(), "main", "a"); err == nil {
+					t.Errorf("%s: no error", provider)
+				}
+				_, err := f.Find(t.Context(), "main", "a")
 				problem, ok := errors.AsType[*forge.Error](err)
 				if !ok || problem.Until.Before(in.Add(-time.Minute)) || problem.Until.After(in.Add(time.Minute)) || !strings.Contains(err.Error(), "not before") {
 					t.Errorf("%s: %v", provider, err)
@@ -131,7 +135,7 @@ func TestRenamedRepository(t *testing.T) {
 		seen = r.Header.Get("Authorization")
 		fmt.Fprint(w, "[]")
 	})
-	if _, err := f.Find(t.Context(), "a", "main"); err != nil || seen != "Bearer "+token {
+	if _, err := f.Find(t.Context(), "main", "a"); err != nil || seen != "Bearer "+token {
 		t.Errorf("%v, %q", err, seen)
 	}
 	if _, err := f.Create(t.Context(), proposal()); err == nil || !strings.Contains(err.Error(), "renamed") {
@@ -146,7 +150,7 @@ func TestCancelled(t *testing.T) {
 		f := faulty(t, provider, func(_ http.ResponseWriter, r *http.Request) { close(begun); <-r.Context().Done() })
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { <-begun; cancel() }()
-		if _, err := f.Find(ctx, "a", "main"); !errors.Is(err, context.Canceled) {
+		if _, err := f.Find(ctx, "main", "a"); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %v", provider, err)
 		}
 	}
@@ -206,7 +210,7 @@ func TestConfinedAddress(t *testing.T) {
 func TestOddBranchNames(t *testing.T) {
 	for _, kind := range kinds() {
 		r := newRig(t, forges.Options{Kind: kind})
-		if found, err := r.forge.Find(t.Context(), "sealift/a&state=open#b c", "main"); err != nil || len(found) != 0 {
+		if found, err := r.forge.Find(t.Context(), "main", "sealift/a&state=open#b c"); err != nil || len(found["sealift/a&state=open#b c"]) != 0 {
 			t.Errorf("%s: %v, %v", kind, found, err)
 		}
 	}

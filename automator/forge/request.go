@@ -8,6 +8,19 @@ import (
 	"time"
 )
 
+// eachHead asks about one branch after the other.
+func eachHead(heads []string, find func(head string) ([]Request, error)) (map[string][]Request, error) {
+	all := map[string][]Request{}
+	for _, head := range heads {
+		found, err := find(head)
+		if err != nil {
+			return nil, err
+		}
+		all[head] = found
+	}
+	return all, nil
+}
+
 func latestFirst(found []Request) []Request {
 	slices.SortFunc(found, func(a, b Request) int { return cmp.Compare(b.Number, a.Number) })
 	return found

@@ -31,6 +31,7 @@ type transport struct {
 
 	mu   sync.Mutex
 	kept map[string]kept
+	busy *Error // says until when not to ask
 }
 
 // kept is an answer that the forge may call unchanged.
@@ -75,6 +76,9 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	if busy := t.resting(); busy != nil {
+		return nil, busy
+	}
 	ctx, cancel := context.WithTimeoutCause(request.Context(), maxWait, fmt.Errorf("no answer of %s within %s", t.api.Host, maxWait))
 	defer cancel()
 	response, err := t.base.RoundTrip(request.WithContext(ctx))
@@ -91,7 +95,7 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	case response.StatusCode == http.StatusNotModified && known.etag != "":
 		response.StatusCode, response.Header, body = http.StatusOK, known.header, known.body
 	case response.StatusCode >= http.StatusBadRequest:
-		return nil, newError(response, body)
+		return nil, t.refused(newError(response, body))
 	case response.StatusCode < http.StatusMultipleChoices && isPage(response, body):
 		return nil, &Error{Status: response.StatusCode, Host: t.api.Host, Message: "the answer is a web page, not JSON", Hint: "check the API's url"}
 	}
@@ -99,6 +103,25 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	response.Body = io.NopCloser(bytes.NewReader(body))
 	response.ContentLength = int64(len(body))
 	return response, nil
+}
+
+// refused remembers until when a forge is not to be asked: asking all the same makes it longer.
+func (t *transport) refused(e *Error) *Error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !e.Until.IsZero() {
+		t.busy = e
+	}
+	return e
+}
+
+func (t *transport) resting() *Error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.busy != nil && time.Now().Before(t.busy.Until) {
+		return t.busy
+	}
+	return nil
 }
 
 // because prefers the reason for which a request was given up.
