@@ -61,7 +61,7 @@ func (a *Automator) decideImage(ctx context.Context, t *turn, img followed, entr
 		Compare: t.compare(img), Now: t.now,
 	})
 	d.holds = outcome.Holds
-	entry.Holds = outcome.Store
+	entry.Holds, entry.Written = outcome.Store, outcome.Written
 	for i, why := range outcome.Frozen {
 		d.spots[which[i]].frozen = why
 	}

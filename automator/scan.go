@@ -91,6 +91,11 @@ func (a *Automator) scanRepository(ctx context.Context, t *turn, name string, im
 	}
 	for i, img := range images {
 		found[i].finish(img, listing, err)
+		if entry := t.ledger.Images[img.policy]; found[i].complete && img.rule.Newest {
+			if problem := entry.Sweep(); problem != "" {
+				found[i].none = errors.New(problem)
+			}
+		}
 		a.scans.set(img.policy, found[i])
 	}
 	if err != nil && hinted {

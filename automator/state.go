@@ -1,7 +1,6 @@
 package automator
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -75,12 +74,14 @@ func (a *Automator) stateUpdate(ctx context.Context, t *turn) (*remote.Update, [
 		configured[i] = img.policy
 	}
 	t.ledger.Retain(configured)
+	old, err := ledger.Parse(t.state.data)
+	broken := err != nil && t.state.data != nil // readState noted it
+	if !broken && !t.ledger.News(old) || a.stateRefused != nil {
+		return nil, nil, nil
+	}
 	data, err := t.ledger.Encode()
 	if err != nil {
 		return nil, nil, fmt.Errorf("writing the ledger: %w", err)
-	}
-	if bytes.Equal(data, t.state.data) || a.stateRefused != nil {
-		return nil, nil, nil
 	}
 	message := remote.Message{Author: a.author(t), Text: "Remember what was seen and written\n", Time: t.now}
 	commit, err := a.git.Commit(ctx, nil, map[string][]byte{ledger.File: data}, message)
