@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 
+	"sealift.dev/automator/registry/cloud"
 	"sealift.dev/internal/httpx"
 )
 
@@ -33,6 +34,9 @@ type Keychain = authn.Keychain
 type Options struct {
 	// Keychain authenticates. Nil: Docker's configuration and its helpers.
 	Keychain Keychain
+	// Clouds are asked for credentials where Keychain has none: aws, azure, gcp, each for the
+	// hosts of its own registries. Empty: none is.
+	Clouds []string
 	// Transport carries every request. Nil: one with time-outs of its own.
 	Transport http.RoundTripper
 	// PlainHTTP allows http:// to registries on other machines.
@@ -92,6 +96,13 @@ func New(opts Options) (*Client, error) {
 		challenges:   map[string]*challenge{},
 	}
 	c.transport = &httpx.Retry{Base: c.hosts, Patience: patience}
+	if len(opts.Clouds) > 0 {
+		keychain, err := cloud.Keychain(c.keychain, c.transport, opts.Clouds...)
+		if err != nil {
+			return nil, err
+		}
+		c.keychain = keychain
+	}
 	if opts.PlainHTTP {
 		c.naming = append(c.naming, name.Insecure)
 	}
