@@ -10,49 +10,56 @@ import (
 
 // Limits of one regular expression.
 const (
-	maxExpression = 1024 // bytes
-	maxProgram    = 5000 // instructions that it compiles to
-	maxMatches    = 1000 // in one file
-	maxMatchWork  = 64 << 20
+	maxExpression = 1024    // bytes
+	maxProgram    = 1000    // instructions that it compiles to
+	maxMatches    = 1000    // in one file
+	maxMatchWork  = 4 << 30 // matches, times instructions, times bytes of the file
 )
+
+// expression is a regular expression with the group that is the value.
+type expression struct {
+	*regexp.Regexp
+	group int
+	size  int // instructions
+}
 
 // newExpression compiles a regular expression with one group, which is the value. With
 // more than one group, the value is the one that is named so.
-func newExpression(text string) (*regexp.Regexp, int, error) {
+func newExpression(text string) (*expression, error) {
 	if len(text) > maxExpression {
-		return nil, 0, fmt.Errorf("regexp: it has more than %d bytes", maxExpression)
+		return nil, fmt.Errorf("regexp: it has more than %d bytes", maxExpression)
 	}
 	expr, err := regexp.Compile(text)
 	if err != nil {
-		return nil, 0, fmt.Errorf("regexp %q: %w", text, err)
+		return nil, fmt.Errorf("regexp %q: %w", text, err)
 	}
 	parsed, err := syntax.Parse(text, syntax.Perl)
 	if err != nil {
-		return nil, 0, fmt.Errorf("regexp %q: %w", text, err)
+		return nil, fmt.Errorf("regexp %q: %w", text, err)
 	}
 	program, err := syntax.Compile(parsed.Simplify())
 	if err != nil || len(program.Inst) > maxProgram {
-		return nil, 0, fmt.Errorf("regexp %q: it compiles to more than %d steps", text, maxProgram)
+		return nil, fmt.Errorf("regexp %q: it compiles to more than %d steps", text, maxProgram)
 	}
 	if i := slices.Index(expr.SubexpNames(), "value"); i > 0 {
-		return expr, i, nil
+		return &expression{Regexp: expr, group: i, size: len(program.Inst)}, nil
 	}
 	if expr.NumSubexp() != 1 {
-		return nil, 0, fmt.Errorf("regexp %q: it has %d groups, and one is wanted, or one that is named value; hint: (?:...) does not count", text, expr.NumSubexp())
+		return nil, fmt.Errorf("regexp %q: it has %d groups, and one is wanted, or one that is named value; hint: (?:...) does not count", text, expr.NumSubexp())
 	}
-	return expr, 1, nil
+	return &expression{Regexp: expr, group: 1, size: len(program.Inst)}, nil
 }
 
 // search finds every match in a file.
 func (t *Target) search(data []byte, lines lines) []Place {
-	limit := min(maxMatches, maxMatchWork/(len(data)+1)+1)
+	limit := min(maxMatches, maxMatchWork/(len(data)+1)/t.expr.size+1)
 	matches := t.expr.FindAllSubmatchIndex(data, limit+1)
 	if len(matches) > limit {
 		return []Place{t.lost(t.expr.String(), t.part, fmt.Sprintf("it matches more than %d times", limit))}
 	}
 	var places []Place
 	for _, match := range matches {
-		start, end := match[2*t.group], match[2*t.group+1]
+		start, end := match[2*t.expr.group], match[2*t.expr.group+1]
 		if start < 0 {
 			continue // this branch of the expression does not have the group
 		}
@@ -73,7 +80,7 @@ func (t *Target) search(data []byte, lines lines) []Place {
 func (t *Target) verify(before, after []byte, written map[int]string) error {
 	var want, got []string
 	for _, match := range t.expr.FindAllSubmatchIndex(before, maxMatches) {
-		start, end := match[2*t.group], match[2*t.group+1]
+		start, end := match[2*t.expr.group], match[2*t.expr.group+1]
 		if value, ok := written[start]; ok {
 			want = append(want, value)
 		} else if start >= 0 {
@@ -81,8 +88,8 @@ func (t *Target) verify(before, after []byte, written map[int]string) error {
 		}
 	}
 	for _, match := range t.expr.FindAllSubmatchIndex(after, len(want)+1) {
-		if start := match[2*t.group]; start >= 0 {
-			got = append(got, string(after[start:match[2*t.group+1]]))
+		if start := match[2*t.expr.group]; start >= 0 {
+			got = append(got, string(after[start:match[2*t.expr.group+1]]))
 		}
 	}
 	if !slices.Equal(got, want) {

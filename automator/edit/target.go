@@ -3,7 +3,6 @@ package edit
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"sealift.dev/api/v1alpha1"
@@ -13,11 +12,10 @@ import (
 type Target struct {
 	policy string
 	glob   glob
-	keys   []keyed        // of Key, Kustomize and Helm
-	entry  string         // of Kustomize: its keys are written where they are there
-	expr   *regexp.Regexp // of Regexp; nil: keys
-	group  int
-	part   Part // of what expr finds
+	keys   []keyed     // of Key, Kustomize and Helm
+	entry  string      // of Kustomize: its keys are written where they are there
+	expr   *expression // of Regexp; nil: keys
+	part   Part        // of what expr finds
 }
 
 // keyed is a value that a target leads to.
@@ -52,7 +50,7 @@ func NewTarget(policy string, t v1alpha1.Target) (Target, error) {
 		return Target{}, fmt.Errorf("%d of key, regexp, kustomize and helm are set, and one is wanted", set)
 	case t.Regexp != "":
 		target.part = part
-		target.expr, target.group, err = newExpression(t.Regexp)
+		target.expr, err = newExpression(t.Regexp)
 	case t.Key != "":
 		err = target.add(t.Key, part)
 	case t.Kustomize != "":

@@ -170,7 +170,7 @@ func TestBadTargets(t *testing.T) {
 		"it has 0 groups":                  {Path: "a", Regexp: "a"},
 		"it has 2 groups":                  {Path: "a", Regexp: "(a)(b)"},
 		"more than 1024 bytes":             {Path: "a", Regexp: strings.Repeat("a", 2000)},
-		"more than 5000 steps":             {Path: "a", Regexp: "(a{1000}b{1000}c{1000}d{1000}e{1000}f{1000})"},
+		"more than 1000 steps":             {Path: "a", Regexp: "(a{400}b{400}c{400})"},
 	} {
 		if _, err := NewTarget("a:b", target); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
@@ -183,7 +183,7 @@ func TestRegexpsThatLeadAstray(t *testing.T) {
 		"nothing":       {"a", "b", "(a)", "it matches nothing"},
 		"lines":         {"a", "b\nb", "(?s)(.*)", "more than one value on one line"},
 		"too often":     {"a", strings.Repeat("a\n", 1001), "(?m)^(a)", "more than 1000 times"},
-		"too much work": {"a", strings.Repeat("a\n", 500_000), "(?m)^(a)", "more than 68 times"},
+		"too much work": {"a", strings.Repeat("a\n", 500_000), "(?m)^(a.{90})?", "more than 45 times"},
 		"never again":   {"a", "v: 0.1", `v: (0\.\d)`, "it would match something else"},
 		"eats more":     {"a", "a aa", `(a)\b`, "it would match something else"},
 		"not YAML then": {"a.yaml", "a: [b, cd]\n", `a: (\S.*)`, "the edit would change more"},
