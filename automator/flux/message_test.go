@@ -2,8 +2,11 @@ package flux
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
+
+	"sealift.dev/api/v1alpha1"
 )
 
 func changes() []Change {
@@ -86,4 +89,27 @@ func FuzzRender(f *testing.F) {
 			t.Errorf("%d bytes, %v", len(message), err)
 		}
 	})
+}
+
+// TestExampleOfTheDocumentation reads the automation that the page shows.
+func TestExampleOfTheDocumentation(t *testing.T) {
+	page, err := os.ReadFile("../../docs/automation.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "\n## Flux documents\n")
+	_, example, _ := strings.Cut(section, "```yaml\n")
+	example, _, _ = strings.Cut(example, "```")
+	found := Read([]File{{Path: "a.yaml", Data: []byte(example)}})
+	a, ok := found.Automation()
+	if !ok || a.Path != "clusters/prod" || a.PushBranch != "main" || a.Author.Name != "fluxcdbot" {
+		t.Fatalf("%+v, %s", a, found.reasons())
+	}
+	image := Image{Image: v1alpha1.Image{Namespace: "flux-system", Name: "shop"}, Labels: map[string]string{"team": "web"}}
+	if !found.Writes(image, "clusters/prod/a.yaml") || found.Writes(image, "clusters/dev/a.yaml") {
+		t.Error("the scope is wrong")
+	}
+	if got, err := a.Render(changes()[:1]); err != nil || got != "Update 1.1.0 -> 1.2.0\n\n" {
+		t.Errorf("got %q, %v", got, err)
+	}
 }
