@@ -214,6 +214,11 @@ func (a *Automator) pass(ctx context.Context) (Result, error) {
 	if err := a.settlePulls(ctx, t); err != nil {
 		return a.result(t), err
 	}
+	return a.finish(ctx, t)
+}
+
+// finish makes of what was read what is to be done, and does it.
+func (a *Automator) finish(ctx context.Context, t *turn) (Result, error) {
 	a.scan(ctx, t)
 	writes, err := a.choose(ctx, t)
 	if err != nil {

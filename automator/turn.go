@@ -78,10 +78,15 @@ func (a *Automator) read(ctx context.Context) (*turn, error) {
 	if err := a.readState(ctx, t, refs); err != nil {
 		return t, err
 	}
+	t.begin()
+	return t, a.readPast(ctx, t)
+}
+
+// begin makes room for what is found out about what was read.
+func (t *turn) begin() {
 	t.spots = t.places()
 	t.seen = map[string]func(string) time.Time{}
 	t.found, t.decided, t.moved = map[string]scanned{}, map[string]decided{}, map[string]map[string]string{}
-	return t, a.readPast(ctx, t)
 }
 
 const headsPrefix = "refs/heads/"

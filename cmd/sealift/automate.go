@@ -111,6 +111,9 @@ func (o *automateOptions) run(ctx context.Context, s streams) error {
 	if err := o.check(); err != nil {
 		return err
 	}
+	if o.dir != "" {
+		return o.preview(ctx, s)
+	}
 	automators, watcher, err := o.open(ctx, s)
 	if err != nil {
 		return err
@@ -128,4 +131,17 @@ func (o *automateOptions) run(ctx context.Context, s streams) error {
 		errs = append(errs, err, o.print(s, result, err != nil))
 	}
 	return errors.Join(errs...)
+}
+
+// preview is a dry run on what is checked out here.
+func (o *automateOptions) preview(ctx context.Context, s streams) error {
+	opts, err := o.shared(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if opts.Config, err = o.localConfig(o.config); err != nil {
+		return err
+	}
+	result, err := automator.Preview(ctx, o.dir, opts)
+	return errors.Join(err, o.print(s, result, err != nil))
 }

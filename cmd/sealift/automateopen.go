@@ -130,14 +130,10 @@ func (o *automateOptions) trusting(ctx context.Context) (automator.Trust, error)
 func (o *automateOptions) openOne(r repository, shared automator.Options, m *metrics.Metrics) (*automator.Automator, error) {
 	opts := shared
 	opts.Repo, opts.Branch = r.URL, r.Branch
-	if r.Config != "" {
-		data, err := readBounded(r.Config, maxPolicyBytes)
-		if err != nil {
-			return nil, fmt.Errorf("reading --config: %w", err)
-		}
-		opts.Config = data
-	}
 	var err error
+	if opts.Config, err = o.localConfig(r.Config); err != nil {
+		return nil, err
+	}
 	if opts.Git, err = r.remote(r.URL, o.network.proxy, r.PlainHTTP); err != nil {
 		return nil, err
 	}
@@ -154,4 +150,16 @@ func counted(m *metrics.Metrics, to string, transport http.RoundTripper) http.Ro
 		return transport
 	}
 	return m.Transport(to, transport)
+}
+
+// localConfig is what stands for the repository's sealift.yaml; nil: that counts.
+func (o *automateOptions) localConfig(path string) ([]byte, error) {
+	if path == "" {
+		return nil, nil
+	}
+	data, err := readBounded(path, maxPolicyBytes)
+	if err != nil {
+		return nil, fmt.Errorf("reading --config: %w", err)
+	}
+	return data, nil
 }
