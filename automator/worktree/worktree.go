@@ -132,7 +132,7 @@ func (p *planner) visit(path string, d fs.DirEntry) error {
 		return nil
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("%q: %w", path, err)
 	}
 	if len(targets) == 0 && !edit.HasMarker(file.Before) {
 		return nil
@@ -174,7 +174,10 @@ func (p *planner) plan(file File, targets []edit.Target) error {
 	return nil
 }
 
-var errTooLarge = fmt.Errorf("the file is larger than %d bytes", edit.MaxBytes)
+var (
+	errTooLarge  = fmt.Errorf("the file is larger than %d bytes", edit.MaxBytes)
+	errIrregular = errors.New("it is not a regular file")
+)
 
 // Read reads a file that is no link. An error of fs.ErrNotExist: there is none.
 func (t *Tree) Read(path string) ([]byte, error) {
@@ -190,6 +193,9 @@ func (t *Tree) read(path string) (File, error) {
 	if err != nil {
 		return File{}, err
 	}
+	if !named.Mode().IsRegular() {
+		return File{}, errIrregular
+	}
 	f, err := t.root.Open(path)
 	if err != nil {
 		return File{}, err
@@ -199,8 +205,8 @@ func (t *Tree) read(path string) (File, error) {
 	switch {
 	case err != nil:
 		return File{}, err
-	case !named.Mode().IsRegular() || !os.SameFile(named, opened):
-		return File{}, fmt.Errorf("%q is not a regular file", path)
+	case !os.SameFile(named, opened):
+		return File{}, errIrregular // it was replaced in between
 	case opened.Size() > edit.MaxBytes:
 		return File{}, errTooLarge
 	}
