@@ -103,7 +103,11 @@ func (o *automateOptions) shared(ctx context.Context, m *metrics.Metrics) (autom
 
 // trusting is what images are verified with. Policies of sealift.yaml need the verifier, too.
 func (o *automateOptions) trusting(ctx context.Context) (automator.Trust, error) {
-	registry, err := o.network.connect(o.git.plainHTTP)
+	hosts := []string{"localhost"} // registries on this machine may speak plain HTTP, for tags as for signatures
+	if o.git.plainHTTP {
+		hosts = nil // and so may all others
+	}
+	registry, err := o.network.connect(true, hosts...)
 	if err != nil {
 		return automator.Trust{}, err
 	}
