@@ -121,7 +121,7 @@ func (s scanned) offer(spots []spot) func(tag string) {
 // finish ranks what a list had, if all of it came.
 func (s *scanned) finish(img followed, listing registry.Listing, err error) {
 	if err != nil && img.order.Moving() == "" {
-		s.err, s.collector = fmt.Errorf("listing tags of %s: %w", img.Image.Image, err), nil
+		s.err, s.collector = err, nil
 		return
 	}
 	s.tags, s.complete = listing.Count, listing.Complete && img.order.Moving() == ""
