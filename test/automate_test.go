@@ -29,7 +29,7 @@ func TestAutomateFaultyRegistry(t *testing.T) {
 			}
 			p.says(t, "/apps/shop")
 			if fault == stage.TooMany {
-				p.says(t, "429")
+				p.says(t, "busy", "hint: ")
 			}
 			y.faults.Set("")
 			y.bumps(map[string]string{"shop.yaml": "shop:1.1.0"})
