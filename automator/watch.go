@@ -3,6 +3,7 @@ package automator
 import (
 	"context"
 	"math/rand/v2"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -60,14 +61,24 @@ func (f *Fleet) Hint(image, git string) bool {
 	return any
 }
 
-// sameGit says that a notification may be about a repository.
+// sameGit says that a notification may be about a repository. The two may be read by different
+// protocols, so that scheme and port say nothing.
 func sameGit(repo, told string) bool {
-	repo, told = plainGit(repo), plainGit(told)
-	return repo == told || strings.HasSuffix(repo, "/"+strings.TrimPrefix(told, "/"))
+	repo, told = hostPath(repo), hostPath(told)
+	return told != "" && (repo == told || strings.HasSuffix(repo, "/"+told))
 }
 
-func plainGit(address string) string {
-	return strings.ToLower(strings.TrimSuffix(strings.TrimSuffix(giturl.Normalize(address), "/"), ".git"))
+// hostPath is HOST/PATH of a Git URL, or just a path.
+func hostPath(address string) string {
+	_, after, ok := strings.Cut(giturl.Normalize(address), "://")
+	if !ok {
+		return strings.ToLower(strings.Trim(giturl.Normalize(address), "/"))
+	}
+	host, path, _ := strings.Cut(after, "/")
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return strings.ToLower(host + "/" + path)
 }
 
 // Watch makes passes until ctx is done: one at once, then every interval, with jitter, when a
