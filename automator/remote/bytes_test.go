@@ -40,6 +40,15 @@ func TestIdleBytes(t *testing.T) {
 	if requests, in, out = s.counts(); requests != 4 || in+out > 3000 {
 		t.Errorf("a bump is %d requests, %d bytes sent, %d bytes received: %q", requests, in, out, s.requests)
 	}
+	// What a server can do with pushes is at the beginning of a list of all refs.
+	base := mustSnapshot(t, r, "main")
+	p := mustCommit(t, r, base, map[string][]byte{"a.yaml": []byte("a: 3\n")})
+	if err := r.Push(t.Context(), []Update{{Ref: "refs/heads/main", Old: base.Tip(), New: p}}, PushOptions{Atomic: true}); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.Traffic().Received; got > 60_000 {
+		t.Errorf("%d bytes were read altogether", got)
+	}
 }
 
 // TestBumpBytes: 1,000 YAML files and 20 MB of others.

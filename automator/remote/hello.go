@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -145,5 +146,35 @@ func (r *Repository) hello(ctx context.Context, service string) (*greeting, erro
 		return nil, err
 	}
 	defer answer.Close()
-	return readGreeting(answer)
+	if service != receivePack {
+		return readGreeting(answer)
+	}
+	g, err := readAbilities(answer)
+	if err == nil && r.wire.stateless() {
+		const enough = 16 << 10
+		// Where little is left, the connection can be used again.
+		if _, err = io.CopyN(io.Discard, answer, enough); errors.Is(err, io.EOF) {
+			err = nil
+		}
+	}
+	return g, err
+}
+
+// readAbilities reads what a server can do, from its first line, and leaves out the refs behind
+// it, which may be thousands.
+func readAbilities(from io.Reader) (*greeting, error) {
+	const headers = 4 // what may come before the first line
+	var first bytes.Buffer
+	p := newPackets(io.TeeReader(from, &first))
+	for range headers {
+		body, k, err := p.next()
+		if err != nil {
+			return nil, unexpected(err)
+		}
+		if k == data && !bytes.HasPrefix(body, []byte("# service=")) && !bytes.HasPrefix(body, []byte("version ")) {
+			break
+		}
+	}
+	read := first.Bytes()[:first.Len()-p.from.Buffered()]
+	return readGreeting(io.MultiReader(bytes.NewReader(read), strings.NewReader("0000")))
 }
