@@ -42,7 +42,7 @@ func rules() []rule {
 		{imports: []string{"sigs.k8s.io/controller-runtime"}, by: []string{"synchronizer/controller"}},
 		{imports: []string{"github.com/prometheus"}, by: []string{"synchronizer/controller", "automator/metrics"}},
 		{imports: []string{"oras.land/oras-go"}, by: []string{"artifact"}, tests: true},
-		{imports: []string{"github.com/aws", "github.com/Azure"}, by: []string{"automator/registry/cloud"}, tests: true},
+		{imports: []string{"github.com/aws", "github.com/Azure", "golang.org/x/oauth2"}, by: []string{"internal/cloud"}, tests: true},
 		{imports: []string{"github.com/google/go-containerregistry"}, by: []string{"automator/registry", "test"}, tests: true},
 		{imports: []string{"github.com/google/go-github", "gitlab.com/gitlab-org/api", "code.gitea.io/sdk", "github.com/bradleyfalzon"},
 			by: []string{"automator/forge"}},

@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 
-	"sealift.dev/automator/registry/cloud"
+	"sealift.dev/internal/cloud"
 	"sealift.dev/internal/httpx"
 )
 
@@ -34,9 +34,8 @@ type Keychain = authn.Keychain
 type Options struct {
 	// Keychain authenticates. Nil: Docker's configuration and its helpers.
 	Keychain Keychain
-	// Clouds are asked for credentials where Keychain has none: aws, azure, gcp, each for the
-	// hosts of its own registries. Empty: none is.
-	Clouds []string
+	// Clouds are asked where Keychain knows nothing. Nil: none is.
+	Clouds *cloud.Clouds
 	// Transport carries every request. Nil: one with time-outs of its own.
 	Transport http.RoundTripper
 	// PlainHTTP allows http:// to registries on other machines.
@@ -57,6 +56,7 @@ type Options struct {
 // learns about hosts and repositories makes later questions cheaper.
 type Client struct {
 	keychain  Keychain
+	clouds    *cloud.Clouds
 	transport http.RoundTripper
 	hosts     *hosts
 	naming    []name.Option
@@ -88,7 +88,7 @@ func New(opts Options) (*Client, error) {
 		Pace: httpx.DefaultPace(), TokenServers: opts.TokenServers,
 	}
 	c := &Client{
-		keychain: opts.Keychain, now: opts.Now,
+		keychain: opts.Keychain, clouds: opts.Clouds, now: opts.Now,
 		hosts:        newHosts(guard, cmp.Or(opts.Rate, 50), cmp.Or(opts.AtOnce, 8), opts.Now),
 		pages:        newPageCache(maxCachedBytes),
 		platforms:    newPlatformCache(maxPlatforms),
@@ -96,13 +96,6 @@ func New(opts Options) (*Client, error) {
 		challenges:   map[string]*challenge{},
 	}
 	c.transport = &httpx.Retry{Base: c.hosts, Patience: patience}
-	if len(opts.Clouds) > 0 {
-		keychain, err := cloud.Keychain(c.keychain, c.transport, opts.Clouds...)
-		if err != nil {
-			return nil, err
-		}
-		c.keychain = keychain
-	}
 	if opts.PlainHTTP {
 		c.naming = append(c.naming, name.Insecure)
 	}

@@ -56,7 +56,7 @@ func (c *Client) session(ctx context.Context, r *repository) (*session, error) {
 	if err != nil {
 		return nil, c.explain(err)
 	}
-	auth, err := authn.Resolve(ctx, c.keychain, r.ref)
+	auth, err := c.credentials(ctx, r.ref)
 	if err != nil {
 		return nil, fmt.Errorf("finding credentials: %w", err)
 	}
@@ -68,6 +68,19 @@ func (c *Client) session(ctx context.Context, r *repository) (*session, error) {
 	defer r.mu.Unlock()
 	r.session = s
 	return s, nil
+}
+
+// credentials are those of the keychain, else a cloud's.
+func (c *Client) credentials(ctx context.Context, ref name.Repository) (authn.Authenticator, error) {
+	known, err := authn.Resolve(ctx, c.keychain, ref)
+	if err != nil || known != authn.Anonymous || c.clouds == nil {
+		return known, err
+	}
+	found, ok, err := c.clouds.Login(ctx, ref.RegistryStr())
+	if err != nil || !ok {
+		return known, err
+	}
+	return &authn.Basic{Username: found.Username, Password: found.Password}, nil
 }
 
 func (c *Client) newSession(ctx context.Context, ref name.Repository, how *transport.Challenge, auth authn.Authenticator) (*session, error) {

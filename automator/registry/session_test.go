@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"sealift.dev/automator/registry"
+	"sealift.dev/internal/cloud"
 	"sealift.dev/internal/httpx"
 	"sealift.dev/test/stage"
 )
@@ -166,6 +168,49 @@ type keychain func() string
 
 func (k keychain) Resolve(authn.Resource) (authn.Authenticator, error) {
 	return &authn.Basic{Username: "ann", Password: k()}, nil
+}
+
+// TestCloud: a cloud's own registry is asked with the password that the cloud gives.
+func TestCloud(t *testing.T) {
+	ecr := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		token := base64.StdEncoding.EncodeToString([]byte("AWS:given"))
+		fmt.Fprintf(w, `{"authorizationData": [{"authorizationToken": %q}]}`, token)
+	}))
+	defer ecr.Close()
+	for key, value := range map[string]string{
+		"AWS_ENDPOINT_URL_ECR": ecr.URL, "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key",
+		"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+	} {
+		t.Setenv(key, value)
+	}
+	d := newDesk(t, nil)
+	d.server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user != "AWS" || password != "given" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		page(w, "", "1.0.0")
+	})
+	toDesk := roundTripper(func(r *http.Request) (*http.Response, error) {
+		there := r.Clone(r.Context())
+		there.URL.Scheme, there.URL.Host = "http", strings.TrimPrefix(d.server.URL, "http://")
+		response, err := http.DefaultTransport.RoundTrip(there)
+		if err == nil {
+			response.Request = r
+		}
+		return response, err
+	})
+	clouds, err := cloud.New(toDesk, cloud.AWS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const repo = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/apps/shop"
+	list(t, anonymous(t, registry.Options{Transport: toDesk, Clouds: clouds}), repo)
+	own := registry.Options{Transport: toDesk, Clouds: clouds, Keychain: keychain(func() string { return "of a person" })}
+	if _, err := anonymous(t, own).Tags(t.Context(), repo, nil, func(string) {}); err == nil {
+		t.Error("a cloud's password goes before a configured one")
+	}
 }
 
 func TestPrivateAuthority(t *testing.T) {

@@ -91,8 +91,12 @@ func (o *automateOptions) shared(ctx context.Context, m *metrics.Metrics) (autom
 	if err != nil {
 		return shared, usage(fmt.Errorf("reaching registries: %w", err))
 	}
+	clouds, err := o.network.clouds(transport)
+	if err != nil {
+		return shared, err
+	}
 	shared.Registry, err = registry.New(registry.Options{
-		Transport: counted(m, "registry", transport), PlainHTTP: o.git.plainHTTP, TokenServers: o.network.tokenServers,
+		Transport: counted(m, "registry", transport), PlainHTTP: o.git.plainHTTP, TokenServers: o.network.tokenServers, Clouds: clouds,
 	})
 	if err != nil {
 		return shared, err

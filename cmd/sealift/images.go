@@ -121,16 +121,18 @@ func (p *policyFlags) tags(ctx context.Context, in io.Reader, prefixes []string,
 	if err != nil {
 		return usage(fmt.Errorf("reaching the registry: %w", err))
 	}
+	clouds, err := p.registry.network.clouds(transport)
+	if err != nil {
+		return err
+	}
 	client, err := registry.New(registry.Options{
-		Transport: transport, PlainHTTP: p.registry.plainHTTP, TokenServers: p.registry.network.tokenServers,
+		Transport: transport, PlainHTTP: p.registry.plainHTTP, TokenServers: p.registry.network.tokenServers, Clouds: clouds,
 	})
 	if err != nil {
 		return err
 	}
-	if _, err := client.Tags(ctx, p.image, prefixes, offer); err != nil {
-		return fmt.Errorf("listing tags of %s: %w", p.image, err)
-	}
-	return nil
+	_, err = client.Tags(ctx, p.image, prefixes, offer)
+	return err
 }
 
 // readTags reads one tag a line. Blanks around it, and empty lines, do not count.

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"net/http"
 	"net/url"
 
 	"github.com/spf13/pflag"
 
 	"sealift.dev/artifact"
+	"sealift.dev/internal/cloud"
 )
 
 // maxPEM bounds the files of certificates and keys.
@@ -35,6 +38,7 @@ type networkFlags struct {
 	ca, cert, key  string
 	proxy          string
 	tokenServers   []string
+	cloudNames     []string
 	refusesPrivate bool
 }
 
@@ -44,6 +48,7 @@ func (n *networkFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&n.key, "registry-key", "", "file with the client certificate's key (PEM)")
 	flags.StringVar(&n.proxy, "proxy", "", `URL of a proxy, or "`+artifact.NoProxy+`" (default what HTTPS_PROXY, HTTP_PROXY and NO_PROXY say)`)
 	flags.StringArrayVar(&n.tokenServers, "token-server", nil, "HOST[:PORT] that may be asked for tokens although it is outside the registry's domain; repeat it for several")
+	flags.StringArrayVar(&n.cloudNames, "registry-cloud", nil, "cloud to ask for a password of its own registries where Docker's configuration has none: aws, azure, gcp; repeat it for several")
 	flags.BoolVar(&n.refusesPrivate, "no-private-addresses", false, "dial no private, loopback or other special address")
 }
 
@@ -60,14 +65,39 @@ func (n *networkFlags) connect(plainHTTP bool, plainHosts ...string) (*artifact.
 	if err != nil {
 		return nil, usage(fmt.Errorf("reaching the registry: %w", err))
 	}
+	clouds, err := n.clouds(transport)
+	if err != nil {
+		return nil, err
+	}
 	return artifact.NewRegistry(artifact.Options{
 		PlainHTTP:    plainHTTP,
 		PlainHosts:   plainHosts,
-		Credentials:  credentials,
+		Credentials:  withClouds(credentials, clouds),
 		Transport:    transport,
 		TokenServers: n.tokenServers,
 		UserAgent:    userAgent(),
 	}), nil
+}
+
+// clouds are those of the flags; none where there are none.
+func (n *networkFlags) clouds(transport http.RoundTripper) (*cloud.Clouds, error) {
+	clouds, err := cloud.New(transport, n.cloudNames...)
+	if err != nil {
+		return nil, usage(fmt.Errorf("--registry-cloud: %w", err))
+	}
+	return clouds, nil
+}
+
+// withClouds asks clouds where Docker's configuration knows nothing.
+func withClouds(docker artifact.Credentials, clouds *cloud.Clouds) artifact.Credentials {
+	return func(ctx context.Context, host string) (artifact.Credential, error) {
+		known, err := docker(ctx, host)
+		if err != nil || known != (artifact.Credential{}) {
+			return known, err
+		}
+		found, _, err := clouds.Login(ctx, host)
+		return artifact.Credential{Username: found.Username, Password: found.Password}, err
+	}
 }
 
 func (n *networkFlags) read() (artifact.Network, error) {

@@ -20,8 +20,6 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	azcloud "github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
-	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/name"
 )
 
 // TestHosts: a cloud's credentials are for its own registries, and for nobody with a name like theirs.
@@ -61,26 +59,13 @@ func TestHosts(t *testing.T) {
 	}
 }
 
-func resource(t *testing.T, repo string) authn.Resource {
+func mustLogin(t *testing.T, c *Clouds, host string) Login {
 	t.Helper()
-	r, err := name.NewRepository(repo)
-	if err != nil {
-		t.Fatal(err)
+	found, ok, err := c.Login(t.Context(), host)
+	if err != nil || !ok {
+		t.Fatalf("%s: %v, %v", host, ok, err)
 	}
-	return r
-}
-
-func credentials(t *testing.T, k authn.Keychain, repo string) *authn.AuthConfig {
-	t.Helper()
-	auth, err := authn.Resolve(t.Context(), k, resource(t, repo))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := authn.Authorization(t.Context(), auth)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return found
 }
 
 func TestAWS(t *testing.T) {
@@ -103,53 +88,42 @@ func TestAWS(t *testing.T) {
 	} {
 		t.Setenv(key, value)
 	}
-	k, err := Keychain(authn.NewMultiKeychain(), http.DefaultTransport, AWS)
+	clouds, err := New(http.DefaultTransport, AWS)
 	if err != nil {
 		t.Fatal(err)
 	}
 	const host = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
-	for _, repo := range []string{host + "/shop", host + "/till"} {
-		if c := credentials(t, k, repo); c.Username != "AWS" || c.Password != "password-1" {
-			t.Errorf("%s: %+v", repo, c)
+	for range 2 {
+		if got := mustLogin(t, clouds, host); got != (Login{"AWS", "password-1"}) {
+			t.Errorf("%+v", got)
 		}
 	}
-	if auth, err := k.Resolve(resource(t, "quay.io/acme/shop")); err != nil || auth != authn.Anonymous {
-		t.Errorf("another registry: %v, %v", auth, err)
+	if got, ok, err := clouds.Login(t.Context(), "quay.io"); err != nil || ok {
+		t.Errorf("another registry: %v, %v", got, err)
 	}
 	if asked != 1 {
 		t.Errorf("AWS was asked %d times", asked)
 	}
 	lasts = time.Minute
 	other := strings.Replace(host, "1234", "9999", 1)
-	credentials(t, k, other+"/shop")
-	if c := credentials(t, k, other+"/shop"); c.Password != "password-3" {
-		t.Errorf("a password that is about to expire is kept: %+v", c)
+	mustLogin(t, clouds, other)
+	if got := mustLogin(t, clouds, other); got.Password != "password-3" {
+		t.Errorf("a password that is about to expire is kept: %+v", got)
 	}
 	server.Close()
-	_, err = authn.Resolve(t.Context(), k, resource(t, other+"/shop"))
-	if err == nil || !strings.Contains(err.Error(), "asking AWS for a password of "+other) || !strings.Contains(err.Error(), "hint: ") {
+	_, ok, err := clouds.Login(t.Context(), other)
+	if err == nil || ok || !strings.Contains(err.Error(), "asking AWS for a password of "+other) || !strings.Contains(err.Error(), "hint: ") {
 		t.Errorf("no answer: %v", err)
 	}
 }
 
-// TestOwnConfigurationFirst: what a person has configured is used before a cloud's.
-func TestOwnConfigurationFirst(t *testing.T) {
-	k, err := Keychain(fixed{}, http.DefaultTransport, AWS, Azure, GCP)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c := credentials(t, k, "acme.azurecr.io/shop"); c.Username != "ann" {
-		t.Errorf("%+v", c)
-	}
-	if _, err := Keychain(fixed{}, nil, "hetzner"); err == nil || !strings.Contains(err.Error(), `cloud "hetzner" is not known; hint:`) {
+func TestUnknownCloud(t *testing.T) {
+	if _, err := New(nil, AWS, "hetzner"); err == nil || !strings.Contains(err.Error(), `cloud "hetzner" is not known; hint:`) {
 		t.Errorf("%v", err)
 	}
-}
-
-type fixed struct{}
-
-func (fixed) Resolve(authn.Resource) (authn.Authenticator, error) {
-	return &authn.Basic{Username: "ann", Password: "secret"}, nil
+	if _, ok, err := new(Clouds).Login(t.Context(), "gcr.io"); ok || err != nil {
+		t.Errorf("no cloud: %v, %v", ok, err)
+	}
 }
 
 func TestGCP(t *testing.T) {
@@ -177,12 +151,12 @@ func TestGCP(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", file)
-	k, err := Keychain(authn.NewMultiKeychain(), http.DefaultTransport, GCP)
+	clouds, err := New(http.DefaultTransport, GCP)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := credentials(t, k, "europe-docker.pkg.dev/acme/apps/shop"); c.Username != "_token" && c.Username != "oauth2accesstoken" || c.Password != "google-token" {
-		t.Errorf("%+v", c)
+	if got := mustLogin(t, clouds, "europe-docker.pkg.dev"); got != (Login{"oauth2accesstoken", "google-token"}) {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -16,7 +16,6 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
-	"github.com/google/go-containerregistry/pkg/authn"
 )
 
 // What Azure's registry is asked for, and with.
@@ -40,15 +39,15 @@ func (*azure) serves(host string) bool {
 	return regexp.MustCompile(`^[a-z0-9-]+\.azurecr\.(io|cn|us)$`).MatchString(host)
 }
 
-func (a *azure) login(ctx context.Context, host string) (authn.AuthConfig, time.Time, error) {
+func (a *azure) login(ctx context.Context, host string) (Login, time.Time, error) {
 	token, err := a.token(ctx)
 	if err == nil {
 		token, err = a.exchange(ctx, host, token)
 	}
 	if err != nil {
-		return authn.AuthConfig{}, time.Time{}, fmt.Errorf("asking Azure for a token for %s: %w; hint: give this pod or machine an identity with the role AcrPull", host, err)
+		return Login{}, time.Time{}, fmt.Errorf("asking Azure for a token for %s: %w; hint: give this pod or machine an identity with the role AcrPull", host, err)
 	}
-	return authn.AuthConfig{Username: azureUser, Password: token}, time.Now().Add(azureLasts), nil
+	return Login{Username: azureUser, Password: token}, time.Now().Add(azureLasts), nil
 }
 
 // token is one of the identity.

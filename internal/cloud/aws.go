@@ -11,7 +11,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
-	"github.com/google/go-containerregistry/pkg/authn"
 )
 
 // aws asks ECR for a password, with what the SDK's usual chain finds: IRSA, Pod Identity,
@@ -29,9 +28,9 @@ func (aws) region(host string) string {
 
 func (a aws) serves(host string) bool { return a.region(host) != "" }
 
-func (a aws) login(ctx context.Context, host string) (authn.AuthConfig, time.Time, error) {
-	fail := func(err error) (authn.AuthConfig, time.Time, error) {
-		return authn.AuthConfig{}, time.Time{}, fmt.Errorf("asking AWS for a password of %s: %w; hint: give this pod or machine a role that may call ecr:GetAuthorizationToken", host, err)
+func (a aws) login(ctx context.Context, host string) (Login, time.Time, error) {
+	fail := func(err error) (Login, time.Time, error) {
+		return Login{}, time.Time{}, fmt.Errorf("asking AWS for a password of %s: %w; hint: give this pod or machine a role that may call ecr:GetAuthorizationToken", host, err)
 	}
 	settings, err := config.LoadDefaultConfig(ctx, config.WithRegion(a.region(host)))
 	if err != nil {
@@ -57,5 +56,5 @@ func (a aws) login(ctx context.Context, host string) (authn.AuthConfig, time.Tim
 	if data.ExpiresAt != nil {
 		until = *data.ExpiresAt
 	}
-	return authn.AuthConfig{Username: user, Password: password}, until, nil
+	return Login{Username: user, Password: password}, until, nil
 }
