@@ -39,6 +39,7 @@ type pulls struct {
 	options []string // of each push
 	base    string   // the branch that is merged into
 	now     time.Time
+	merged  map[string]bool // branches whose request was found merged in this pass
 }
 
 // pull is one group's, while it is brought up to date.
@@ -87,14 +88,17 @@ func (p *pulls) bring(ctx context.Context, base *remote.Snapshot, l *ledger.Ledg
 			one.result.Reason = one.err.Error()
 		}
 		errs = append(errs, one.err)
-		if one.result.worthTelling() {
+		if one.worthTelling() {
 			results = append(results, one.result)
 		}
 	}
 	return results, errors.Join(errs...)
 }
 
-func (r PullRequest) worthTelling() bool { return r.Number != 0 || r.Action != "" || r.Reason != "" }
+// worthTelling leaves out groups that have no open request, and nothing happened to.
+func (one *pull) worthTelling() bool {
+	return one.latest != nil && one.latest.State == forge.StateOpen || one.result.Action != "" || one.result.Reason != ""
+}
 
 // gather lists the groups, and those that are gone but have a request in the ledger.
 func (p *pulls) gather(ctx context.Context, l *ledger.Ledger, latest map[string]forge.Request, groups []group) ([]*pull, error) {
@@ -127,6 +131,9 @@ func (p *pulls) gather(ctx context.Context, l *ledger.Ledger, latest map[string]
 		if r, ok := latest[one.head]; ok {
 			one.latest = &r
 			one.result.Number, one.result.URL, one.result.Commit = r.Number, r.URL, r.HeadCommit
+			if p.merged[one.head] {
+				one.result.Action = pullMerged
+			}
 		}
 		one.proposed = proposed(one.latest, l.Requests[one.head])
 	}

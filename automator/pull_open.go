@@ -26,7 +26,7 @@ type Forge struct {
 func (a *Automator) openPulls(ctx context.Context, t *turn) (*pulls, error) {
 	p := &pulls{
 		rules: *t.settings.pulls, titled: t.settings.title, git: a.git, author: a.author(t),
-		options: t.settings.push.Options, base: t.branch, now: t.now,
+		options: t.settings.push.Options, base: t.branch, now: t.now, merged: map[string]bool{},
 	}
 	o := forge.Options{
 		Provider: p.rules.Provider, Repo: a.opts.Repo, URL: a.opts.Forge.URL, Token: a.opts.Forge.Token,
@@ -50,7 +50,7 @@ func (a *Automator) openPulls(ctx context.Context, t *turn) (*pulls, error) {
 		}
 	}
 	if token == "" {
-		if o.Provider == forge.GitLab {
+		if o.Provider == forge.GitLab || a.opts.DryRun {
 			return p, nil
 		}
 		return nil, errors.New("there is no token for the API of pull requests; hint: set SEALIFT_FORGE_TOKEN")

@@ -61,6 +61,7 @@ func (p *pulls) settle(ctx context.Context, tip string, l *ledger.Ledger, groups
 			entryOf(l, policy).Wrote(w)
 		}
 		delete(l.Requests, head)
+		p.merged[head] = true
 	}
 	return latest, nil
 }

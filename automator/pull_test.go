@@ -3,11 +3,18 @@ package automator
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"sealift.dev/automator/ledger"
 	"sealift.dev/test/stage/forges"
@@ -19,6 +26,7 @@ type pullRig struct {
 	forge  *forges.Server
 	images []string // repositories, one per group
 	opts   Options
+	fail   atomic.Bool // opening a request
 }
 
 // newPullRig follows one image per group; an empty name is of no group. Each has version 1.0.0
@@ -43,7 +51,7 @@ func newPullRig(t *testing.T, kind forges.Kind, rules string, groups ...string) 
 	if err := os.Symlink(r.bare, filepath.Join(filepath.Dir(r.bare), "acme", "deploy.git")); err != nil {
 		t.Fatal(err)
 	}
-	server, err := forges.New(forges.Options{Kind: kind, Repository: r.bare, Token: "t0ken", Labels: []string{"automerge"}, Users: []string{"ada"}})
+	server, err := forges.New(forges.Options{Kind: kind, Repository: r.bare, Token: "t0ken", Labels: []string{"automerge"}, Users: []string{"ada"}, Wrap: r.failing})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,6 +61,17 @@ func newPullRig(t *testing.T, kind forges.Kind, rules string, groups ...string) 
 	r.opts.Repo = strings.TrimSuffix(r.url, "shop.git") + "acme/deploy.git"
 	r.opts.Forge = Forge{URL: server.URL, Token: func(context.Context) (string, error) { return "t0ken", nil }}
 	return r
+}
+
+// failing is a forge that is down when something is to be opened.
+func (r *pullRig) failing(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		if r.fail.Load() && request.Method == http.MethodPost {
+			http.Error(w, "down", http.StatusServiceUnavailable)
+			return
+		}
+		next.ServeHTTP(w, request)
+	})
 }
 
 // run makes one pass of a fresh process.
@@ -100,6 +119,22 @@ func (r *pullRig) person(branch, message string, files map[string]string) {
 	r.git(work, "add", "-A")
 	r.git(work, "commit", "-q", "-m", message)
 	r.git(work, "push", "-q", "origin", branch)
+}
+
+// moveTag lets a tag be another image.
+func moveTag(t *testing.T, image, tag string) {
+	t.Helper()
+	ref, err := name.ParseReference(image + ":" + tag)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := random.Image(16, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Write(ref, other); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func forgeKinds() []forges.Kind { return []forges.Kind{forges.GitHub, forges.GitLab, forges.Gitea} }
@@ -381,5 +416,116 @@ func TestPushOptionsWithoutAToken(t *testing.T) {
 	r.run()
 	if again, _ := os.ReadFile(seen); string(again) != want {
 		t.Errorf("the second pass pushed %q", again[len(want):])
+	}
+}
+
+// TestForgeFailsAfterThePush has a branch without a request: the next pass opens it.
+func TestForgeFailsAfterThePush(t *testing.T) {
+	for _, kind := range forgeKinds() {
+		t.Run(string(kind), func(t *testing.T) {
+			r := newPullRig(t, kind, "", "")
+			addTags(t, r.images[0], "1.1.0")
+			r.fail.Store(true)
+			if _, err := Run(t.Context(), r.opts); err == nil || !strings.Contains(err.Error(), "503") {
+				t.Errorf("%v", err)
+			}
+			tip := r.git(r.bare, "rev-parse", "sealift/images")
+			r.fail.Store(false)
+			r.run()
+			r.requests("open sealift/images: Update app0 to 1.1.0")
+			if got := r.git(r.bare, "rev-parse", "sealift/images"); got != tip {
+				t.Errorf("the branch was pushed again: %s, then %s", tip, got)
+			}
+		})
+	}
+}
+
+// TestManyAutomatorsOpenOnePullRequest runs them at the same time.
+func TestManyAutomatorsOpenOnePullRequest(t *testing.T) {
+	for _, kind := range forgeKinds() {
+		t.Run(string(kind), func(t *testing.T) {
+			r := newPullRig(t, kind, "", "web", "db")
+			addTags(t, r.images[0], "1.1.0")
+			addTags(t, r.images[1], "1.1.0")
+			var group sync.WaitGroup
+			for range 5 {
+				group.Go(func() {
+					if _, err := Run(t.Context(), r.opts); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			group.Wait()
+			open := map[string]int{}
+			for _, p := range r.forge.Requests() {
+				open[string(p.State)+" "+p.Title]++
+			}
+			if len(open) != 2 || open["open Update app0 to 1.1.0"] != 1 || open["open Update app1 to 1.1.0"] != 1 {
+				t.Errorf("%v", open)
+			}
+		})
+	}
+}
+
+// TestMovingTag proposes a digest, and a closed request holds just that digest.
+func TestMovingTag(t *testing.T) {
+	r := newPullRig(t, forges.GitHub, "", "")
+	addTags(t, r.images[0], "latest")
+	r.person("main", "Follow latest", map[string]string{
+		"sealift.yaml": strings.ReplaceAll(r.show("sealift.yaml"), "semver: '*'", "digest: latest"),
+		"app0.yaml":    strings.ReplaceAll(r.show("app0.yaml"), ":1.0.0", ":latest"),
+	})
+	r.run()
+	p := r.requests("open sealift/images: Update app0 to latest")[0]
+	if !strings.Contains(r.at("sealift/images", "app0.yaml"), ":latest@sha256:") {
+		t.Errorf("%s", r.at("sealift/images", "app0.yaml"))
+	}
+	if err := r.forge.Reject(p.Number); err != nil {
+		t.Fatal(err)
+	}
+	r.run()
+	r.run()
+	r.requests("closed sealift/images: Update app0 to latest")
+	moveTag(t, r.images[0], "latest")
+	r.run()
+	r.requests("closed sealift/images: Update app0 to latest", "open sealift/images: Update app0 to latest")
+}
+
+// TestDryRunWithoutAToken shows the diff, and touches neither branch nor forge.
+func TestDryRunWithoutAToken(t *testing.T) {
+	r := newPullRig(t, forges.GitHub, "", "")
+	addTags(t, r.images[0], "1.1.0")
+	r.opts.Forge.Token, r.opts.DryRun = nil, true
+	result := r.run()
+	if !strings.Contains(result.Diff, "1.1.0") || len(r.forge.Log()) > 0 || r.at("sealift/images", "app0.yaml") != "" {
+		t.Errorf("%q, %q", result.Diff, r.forge.Log())
+	}
+	r.opts.DryRun = false
+	if _, err := Run(t.Context(), r.opts); err == nil || !strings.Contains(err.Error(), "SEALIFT_FORGE_TOKEN") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestIdlePassIsCheap counts what a watch sends while a request is open and nothing happens.
+func TestIdlePassIsCheap(t *testing.T) {
+	r := newPullRig(t, forges.GitHub, "", "")
+	addTags(t, r.images[0], "1.1.0")
+	a, err := New(r.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	for range 2 {
+		if _, err := a.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before, asked := a.Traffic(), len(r.forge.Log())
+	if _, err := a.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	log := r.forge.Log()[asked:]
+	if got := a.Traffic().Requests - before.Requests; got > 2 || len(log) != 1 || !strings.HasSuffix(log[0], " 304") {
+		t.Errorf("%d requests to Git, and to the forge %q", got, log)
 	}
 }

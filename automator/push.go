@@ -132,7 +132,7 @@ func (t *turn) settle() {
 			there = there && (!s.hasTag() || !slices.Contains(w.Paths, s.path) || s.tag == w.Tag)
 		}
 		if there && len(t.spots[policy]) > 0 {
-			t.ledger.Image(policy, "").Wrote(w)
+			entryOf(t.ledger, policy).Wrote(w)
 			delete(request.Images, policy)
 		}
 	}

@@ -286,3 +286,37 @@ func TestWrongTokenIsToldAsSuch(t *testing.T) {
 		})
 	}
 }
+
+// TestNoDrafts opens a request that people can merge at once where there are no drafts.
+func TestNoDrafts(t *testing.T) {
+	r := newRig(t, forges.Options{Kind: forges.GitHub, NoDrafts: true})
+	p := proposal()
+	p.Draft = true
+	opened, err := r.forge.Create(t.Context(), p)
+	if err != nil || opened.Draft || len(opened.Notes) != 1 || !strings.Contains(opened.Notes[0], "not supported") {
+		t.Errorf("%+v, %v", opened, err)
+	}
+}
+
+// TestManyBranchesAtOnce asks about all groups in one go.
+func TestManyBranchesAtOnce(t *testing.T) {
+	for _, kind := range kinds() {
+		t.Run(string(kind), func(t *testing.T) {
+			r := newRig(t, forges.Options{Kind: kind, MaxPage: 2})
+			var heads []string
+			for i := range 5 {
+				heads = append(heads, fmt.Sprintf("sealift/g%d", i))
+				r.Add(forges.Request{State: forges.Closed, Head: heads[i], Base: "main"})
+			}
+			found, err := r.forge.Find(t.Context(), "main", heads...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, head := range heads {
+				if len(found[head]) != 1 || found[head][0].Head != head {
+					t.Errorf("%s: %+v", head, found[head])
+				}
+			}
+		})
+	}
+}

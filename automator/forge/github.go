@@ -2,7 +2,9 @@ package forge
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/google/go-github/v88/github"
@@ -74,6 +76,12 @@ func (g *gitHub) Create(ctx context.Context, p Proposal) (Request, error) {
 	if exists(err) {
 		return Request{}, fmt.Errorf("opening a pull request of %s: %w", p.Head, ErrExists)
 	}
+	if p.Draft && knowsNoDrafts(err) {
+		p.Draft = false
+		r, again := g.Create(ctx, p)
+		r.note("draft", err)
+		return r, again
+	}
 	if err != nil {
 		return Request{}, told("opening a pull request of "+p.Head, err)
 	}
@@ -93,6 +101,12 @@ func (g *gitHub) Create(ctx context.Context, p Proposal) (Request, error) {
 		r.note("reviewers", err)
 	}
 	return r, nil
+}
+
+// knowsNoDrafts is GitHub's answer in private repositories of some plans.
+func knowsNoDrafts(err error) bool {
+	problem, ok := errors.AsType[*Error](err)
+	return ok && problem.Status == http.StatusUnprocessableEntity && strings.Contains(strings.ToLower(problem.Message), "draft")
 }
 
 // splitTeams tells ORGANISATION/TEAM from users; a team goes by its own name.

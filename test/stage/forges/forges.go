@@ -35,6 +35,7 @@ type Options struct {
 	Token      string // that is asked for. Default: none
 	Users      []string
 	Labels     []string // that exist; GitHub makes those that are missing
+	NoDrafts   bool     // as in GitHub's private repositories of some plans
 	// Wrap stands in front, to answer some requests wrongly. May be nil.
 	Wrap func(http.Handler) http.Handler
 	// MaxPage bounds what is on a page, whatever is asked for. Default: 50.

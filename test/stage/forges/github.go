@@ -114,6 +114,8 @@ func (s *Server) gitHubCreate(r *http.Request) answer {
 		return s.invalid("Issue", "title", "custom", "title is too long (maximum is 256 characters)")
 	case len([]rune(body)) > 65536:
 		return s.invalid("Issue", "body", "custom", "body is too long (maximum is 65536 characters)")
+	case draft && s.options.NoDrafts:
+		return s.problem(http.StatusUnprocessableEntity, "Draft pull requests are not supported in this repository.")
 	case !isHead:
 		return s.invalid("PullRequest", "head", "invalid", "")
 	case !isBase:
