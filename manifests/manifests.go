@@ -3,7 +3,7 @@ package manifests
 
 import "embed"
 
-// Files holds a folder per component: crds, rbac, sync, automate.
+// Files holds a folder per component: crds, rbac, sync, automate, webhook.
 //
-//go:embed crds rbac sync automate kustomization.yaml
+//go:embed crds rbac sync automate webhook kustomization.yaml
 var Files embed.FS

@@ -9,7 +9,7 @@ import (
 // admission of a namespace that enforces the restricted Pod Security Standard.
 func TestInstall(t *testing.T) {
 	w := onSync(t)
-	args := []string{"install", "--image", "example.com/sealift:1", "--components", "crds,rbac,sync,automate", "--namespace", "sealift-install", "--repo", "https://git.example.com/deploy.git"}
+	args := []string{"install", "--image", "example.com/sealift:1", "--components", "crds,rbac,sync,automate,webhook", "--namespace", "sealift-install", "--repo", "https://git.example.com/deploy.git", "--automate-arg=--interval=5m"}
 	for range 2 {
 		if _, problem, err := w.sealift(args...); err != nil {
 			t.Fatalf("%v: %s", err, problem)
@@ -25,7 +25,7 @@ func TestInstall(t *testing.T) {
 		}
 	}
 
-	if got := w.kubectl("get", "deployment", "sealift-automate", "-n", "sealift-install", "-o", "jsonpath={.spec.template.spec.containers[0].args}"); !strings.Contains(got, `"--repo=https://git.example.com/deploy.git"`) {
+	if got := w.kubectl("get", "deployment", "sealift-automate", "-n", "sealift-install", "-o", "jsonpath={.spec.template.spec.containers[0].args}"); !strings.Contains(got, `"--repo=https://git.example.com/deploy.git","--webhook-address=:9292","--webhook-secret-file=/etc/sealift/automate/webhook-secret","--interval=5m"`) {
 		t.Errorf("the automator's arguments are %s", got)
 	}
 

@@ -24,6 +24,7 @@ type installOptions struct {
 	components []string
 	image      string
 	repo       string
+	extra      []string // arguments of the automator
 	export     bool
 	timeout    time.Duration
 }
@@ -37,9 +38,11 @@ func newInstallCommand(s streams) *cobra.Command {
 synchronizer. Installing again updates what is there.
 
 Components are crds, rbac (the namespace, service account and rights), sync (the
-Deployment) and automate (the automator's Deployment, which is not installed
-unless it is named). The automator reads its Git credentials from the Secret
-sealift-automate, keys username and password.`,
+Deployment), automate (the automator's Deployment) and webhook (a Service for
+notifications to it, with the key webhook-secret of the Secret); the last two are
+not installed unless they are named. The automator reads its Git credentials from
+the Secret sealift-automate, keys username and password; what else is in it is at
+/etc/sealift/automate, for --automate-arg.`,
 		Example: `  # Look at what would be installed
   sealift install --image registry.example.com/sealift:1.0.0 --export
 
@@ -50,6 +53,12 @@ sealift-automate, keys username and password.`,
   sealift install --components rbac,automate --image registry.example.com/sealift:1.0.0 \
     --repo https://git.example.com/deploy.git
 
+  # The same over SSH, woken by notifications
+  sealift install --components rbac,automate,webhook --image registry.example.com/sealift:1.0.0 \
+    --repo git@git.example.com:acme/deploy.git \
+    --automate-arg=--ssh-key=/etc/sealift/automate/ssh-key \
+    --automate-arg=--ssh-known-hosts=/etc/sealift/automate/known-hosts
+
   # Only the definitions, for a synchronizer that runs elsewhere
   sealift install --components crds`,
 		Args: noArgs,
@@ -57,9 +66,10 @@ sealift-automate, keys username and password.`,
 	}
 	flags := cmd.Flags()
 	o.cluster.register(flags, "namespace to install into (default "+defaultNamespace+")")
-	flags.StringSliceVar(&o.components, "components", []string{"crds", "rbac", "sync"}, "what to install: crds, rbac, sync, automate")
+	flags.StringSliceVar(&o.components, "components", []string{"crds", "rbac", "sync"}, "what to install: crds, rbac, sync, automate, webhook")
 	flags.StringVar(&o.image, "image", "", "image that holds sealift at its entrypoint; needed by sync and automate")
 	flags.StringVar(&o.repo, "repo", "", "URL of the Git repository that the automator keeps; needed by automate")
+	flags.StringArrayVar(&o.extra, "automate-arg", nil, "further argument of the automator, such as --automate-arg=--interval=5m; repeat it for several")
 	flags.BoolVar(&o.export, "export", false, "print the manifests instead of applying them")
 	flags.DurationVar(&o.timeout, "timeout", time.Minute, "how long applying may take")
 	return cmd
@@ -123,8 +133,12 @@ func (o *installOptions) check() error {
 			if component == "automate" && o.repo == "" {
 				return usage(errors.New("component automate needs --repo; hint: --repo https://git.example.com/deploy.git"))
 			}
+		case "webhook":
+			if !slices.Contains(o.components, "automate") {
+				return usage(errors.New("component webhook needs automate; hint: --components rbac,automate,webhook"))
+			}
 		default:
-			return usage(fmt.Errorf("--components: %q is none of crds, rbac, sync, automate", component))
+			return usage(fmt.Errorf("--components: %q is none of crds, rbac, sync, automate, webhook", component))
 		}
 	}
 	return nil
@@ -153,6 +167,7 @@ func (o *installOptions) fill(wanted []*unstructured.Unstructured) {
 				args, _ := container["args"].([]any)
 				if i := slices.Index(args, any("--repo=")); i >= 0 {
 					args[i] = "--repo=" + o.repo
+					container["args"] = append(args, o.automateArgs()...)
 				}
 			}
 		}
@@ -160,6 +175,18 @@ func (o *installOptions) fill(wanted []*unstructured.Unstructured) {
 			_ = unstructured.SetNestedSlice(object.Object, containers, "spec", "template", "spec", "containers")
 		}
 	}
+}
+
+// automateArgs are the automator's beyond those of its manifest. A later one wins.
+func (o *installOptions) automateArgs() []any {
+	var args []any
+	if slices.Contains(o.components, "webhook") {
+		args = append(args, "--webhook-address=:9292", "--webhook-secret-file=/etc/sealift/automate/webhook-secret")
+	}
+	for _, arg := range o.extra {
+		args = append(args, arg)
+	}
+	return args
 }
 
 // apply uses the synchronizer's own engine, so that installing is checked, staged

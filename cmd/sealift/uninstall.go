@@ -89,7 +89,7 @@ func (o *uninstallOptions) run(ctx context.Context, s streams) error {
 
 // find lists what install brought, as far as it is to go.
 func (o *uninstallOptions) find(ctx context.Context, client *console.Client) ([]console.Owned, error) {
-	every := installOptions{components: []string{"crds", "rbac", "sync", "automate"}, image: "none", repo: "none"}
+	every := installOptions{components: []string{"crds", "rbac", "sync", "automate", "webhook"}, image: "none", repo: "none"}
 	brought, err := every.render()
 	if err != nil {
 		return nil, err
