@@ -36,7 +36,7 @@ func FuzzAnswers(f *testing.F) {
 		if err == nil && (g.version != 0 && g.version != 2 || g.can == nil) {
 			t.Errorf("%+v", g)
 		}
-		if writer, werr := readAbilities(bytes.NewReader(input)); err == nil && g.version == 0 && (werr != nil || len(writer.can) != len(g.can)) {
+		if writer, werr := readAbilities(bytes.NewReader(input)); err == nil && werr == nil && len(g.refs) > 0 && len(writer.can) != len(g.can) {
 			t.Errorf("%+v, %v, and as a whole %+v", writer, werr, g)
 		}
 		if _, head, err := readRefs(newPackets(bytes.NewReader(input))); err != nil && head != "" {
