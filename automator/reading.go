@@ -129,6 +129,7 @@ func (a *Automator) wanted(ctx context.Context, tree tree, targets []edit.Target
 	err := tree.Files(ctx, func(path, blob, odd string) error {
 		switch {
 		case isTargeted(targets, path):
+		case flux.MayHaveDocuments(path, nil): // by its name alone: kustomizations set namespaces
 		case !edit.MayHaveMarkers(base(path)) && !isManifest(path), a.plain[blob]:
 			return nil
 		}

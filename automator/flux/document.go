@@ -17,7 +17,7 @@ const (
 	kustomizeGroup = "kustomize.toolkit.fluxcd.io"
 )
 
-// MayHaveDocuments says whether Read has a use for a file.
+// MayHaveDocuments says whether Read has a use for a file. Of a kustomization the name is enough.
 func MayHaveDocuments(name string, data []byte) bool {
 	if isKustomization(name) {
 		return true
@@ -29,7 +29,7 @@ func MayHaveDocuments(name string, data []byte) bool {
 // isOfInterest looks at the bytes alone: most files, and the megabyte of Flux's own
 // components, are not worth parsing.
 func isOfInterest(data []byte) bool {
-	for _, word := range []string{imageGroup + "/", kustomizeGroup + "/", "kind: Namespace\n"} {
+	for _, word := range []string{imageGroup + "/", kustomizeGroup + "/", "kind: Namespace"} {
 		if bytes.Contains(data, []byte(word)) {
 			return true
 		}

@@ -36,7 +36,6 @@ type Image struct {
 	v1alpha1.Image                   // as sealift.yaml would say it; Namespace and Name are set
 	Labels         map[string]string // of the ImagePolicy
 	File           string            // where the ImagePolicy is
-	PlainHTTP      bool              // spec.insecure of the ImageRepository
 	Suspended      bool              // spec.suspend of the ImagePolicy or of the ImageRepository
 }
 
@@ -81,23 +80,6 @@ func Read(files []File) Found {
 		}
 	}
 	return r.found()
-}
-
-// Writes says whether an automation of the tree writes a policy's value to a file. Where the
-// tree has no automation, every file may hold markers, as those of sealift.yaml.
-func (f Found) Writes(i Image, path string) bool {
-	return len(f.Automations) == 0 ||
-		slices.ContainsFunc(f.Automations, func(a Automation) bool { return !a.Suspended && a.Writes(i, path) })
-}
-
-// Automation is the one whose author, message and branches count where sealift.yaml has none:
-// the first that is not suspended. False: there is none.
-func (f Found) Automation() (Automation, bool) {
-	i := slices.IndexFunc(f.Automations, func(a Automation) bool { return !a.Suspended })
-	if i < 0 {
-		return Automation{}, false
-	}
-	return f.Automations[i], true
 }
 
 // Writes says whether the automation may write the policy's value to a file: it is of the same

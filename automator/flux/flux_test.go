@@ -69,11 +69,11 @@ func TestTheTreeOfTheGuide(t *testing.T) {
 	if image.Image.Image != "registry.example.com/stefan/podinfo" || image.Select.Semver != "5.0.x" || image.File != "clusters/my-cluster/podinfo-policy.yaml" {
 		t.Errorf("%+v", image)
 	}
-	a, ok := found.Automation()
-	if !ok || a.Path != "clusters/my-cluster" || a.Branch != "main" || a.PushBranch != "main" || *a.Author != (v1alpha1.CommitAuthor{Name: "fluxcdbot", Email: "fluxcdbot@users.noreply.example.com"}) {
+	a := found.Automations[0]
+	if a.Path != "clusters/my-cluster" || a.Branch != "main" || a.PushBranch != "main" || *a.Author != (v1alpha1.CommitAuthor{Name: "fluxcdbot", Email: "fluxcdbot@users.noreply.example.com"}) {
 		t.Errorf("%+v", a)
 	}
-	if !found.Writes(image, "clusters/my-cluster/podinfo-deployment.yaml") || found.Writes(image, "apps/elsewhere.yaml") || found.Writes(image, "clusters/my-cluster-2/x.yaml") {
+	if !a.Writes(image, "clusters/my-cluster/podinfo-deployment.yaml") || a.Writes(image, "apps/elsewhere.yaml") || a.Writes(image, "clusters/my-cluster-2/x.yaml") {
 		t.Error("files are in the wrong scope")
 	}
 	if len(found.Notes) != 1 || !strings.Contains(found.reasons(), "spec.sourceRef is not followed") {
@@ -129,10 +129,10 @@ func TestRepositories(t *testing.T) {
 		t.Fatal(found.names(), found.reasons())
 	}
 	x, y := found.Images[1], found.Images[0]
-	if !slices.Equal(x.Select.Ignore, []string{"^bad", "^worse"}) || !x.PlainHTTP || x.Suspended || x.Image.Image != "localhost:5000/shop" {
+	if !slices.Equal(x.Select.Ignore, []string{"^bad", "^worse"}) || x.Suspended || x.Image.Image != "localhost:5000/shop" {
 		t.Errorf("%+v", x)
 	}
-	if y.Select.Ignore == nil || len(y.Select.Ignore) != 0 || y.PlainHTTP || !y.Suspended {
+	if y.Select.Ignore == nil || len(y.Select.Ignore) != 0 || !y.Suspended || !strings.Contains(found.reasons(), "--plain-http") {
 		t.Errorf("%+v", y)
 	}
 }
@@ -148,7 +148,7 @@ func TestVersions(t *testing.T) {
 			t.Fatalf("%s: %s", version, found.reasons())
 		}
 		i, a := found.Images[0], found.Automations[0]
-		if i.PlainHTTP != want || (i.Pin == v1alpha1.PinAlways) != want || (len(a.Values) > 0) != want || (len(a.PushOptions) > 0) != want || found.Writes(i, "a.yaml") == want {
+		if strings.Contains(found.reasons(), "insecure") != want || (i.Pin == v1alpha1.PinAlways) != want || (len(a.Values) > 0) != want || (len(a.PushOptions) > 0) != want || a.Writes(i, "a.yaml") == want {
 			t.Errorf("%s: %+v, %+v", version, i, a)
 		}
 	}
@@ -219,7 +219,6 @@ func TestScope(t *testing.T) {
 		name, automation, path string
 		want                   bool
 	}{
-		{"no automation", "", "any/where.yaml", true},
 		{"another namespace", document1("v1", "ImageUpdateAutomation", "other/a", "update: {path: .}"), "a.yaml", false},
 		{"the root", document1("v1", "ImageUpdateAutomation", "x/a", "update: {path: .}"), "a.yaml", true},
 		{"no path", document1("v1", "ImageUpdateAutomation", "x/a", "interval: 1m"), "a.yaml", true},
@@ -229,12 +228,13 @@ func TestScope(t *testing.T) {
 		{"labels", document1("v1", "ImageUpdateAutomation", "x/a", "policySelector: {matchLabels: {team: web}}"), "a.yaml", true},
 		{"other labels", document1("v1", "ImageUpdateAutomation", "x/a", "policySelector: {matchLabels: {team: db}}"), "a.yaml", false},
 		{"an expression", document1("v1", "ImageUpdateAutomation", "x/a", "policySelector: {matchExpressions: [{key: team, operator: NotIn, values: [db]}]}"), "a.yaml", true},
-		{"suspended", document1("v1", "ImageUpdateAutomation", "x/a", "suspend: true"), "a.yaml", false},
-		{"one of two", document1("v1", "ImageUpdateAutomation", "x/a", "update: {path: b}") + document1("v1", "ImageUpdateAutomation", "x/b", "update: {path: c}"), "c/a.yaml", true},
 	} {
 		found := Read(tree("-- f.yaml --\n" + test.automation))
-		if got := found.Writes(image, test.path); got != test.want || len(found.Notes) > 0 {
-			t.Errorf("%s: got %v, %s", test.name, got, found.reasons())
+		if len(found.Automations) != 1 || len(found.Notes) > 0 {
+			t.Fatal(found.reasons())
+		}
+		if got := found.Automations[0].Writes(image, test.path); got != test.want {
+			t.Errorf("%s: got %v", test.name, got)
 		}
 	}
 }
@@ -306,7 +306,9 @@ func FuzzRead(f *testing.F) {
 			if i.Name == "" || i.Namespace == "" || i.Image.Image == "" {
 				t.Errorf("%+v", i)
 			}
-			found.Writes(i, "a/f.yaml")
+			for _, a := range found.Automations {
+				a.Writes(i, "a/f.yaml")
+			}
 		}
 		ObjectAt(document, 3)
 	})

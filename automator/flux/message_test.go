@@ -101,12 +101,15 @@ func TestExampleOfTheDocumentation(t *testing.T) {
 	_, example, _ := strings.Cut(section, "```yaml\n")
 	example, _, _ = strings.Cut(example, "```")
 	found := Read([]File{{Path: "a.yaml", Data: []byte(example)}})
-	a, ok := found.Automation()
-	if !ok || a.Path != "clusters/prod" || a.PushBranch != "main" || a.Author.Name != "fluxcdbot" {
+	if len(found.Automations) != 1 {
+		t.Fatal(found.reasons())
+	}
+	a := found.Automations[0]
+	if a.Path != "clusters/prod" || a.PushBranch != "main" || a.Author.Name != "fluxcdbot" {
 		t.Fatalf("%+v, %s", a, found.reasons())
 	}
 	image := Image{Image: v1alpha1.Image{Namespace: "flux-system", Name: "shop"}, Labels: map[string]string{"team": "web"}}
-	if !found.Writes(image, "clusters/prod/a.yaml") || found.Writes(image, "clusters/dev/a.yaml") {
+	if !a.Writes(image, "clusters/prod/a.yaml") || a.Writes(image, "clusters/dev/a.yaml") {
 		t.Error("the scope is wrong")
 	}
 	if got, err := a.Render(changes()[:1]); err != nil || got != "Update 1.1.0 -> 1.2.0\n\n" {

@@ -103,8 +103,8 @@ func (r *reader) repository(d document, id identity) error {
 	if problem := checkImage(o.spec.Image); problem != "" {
 		return fmt.Errorf("spec.image %.200q: %s", o.spec.Image, problem)
 	}
-	if d.version() == "v1beta1" {
-		o.spec.Insecure = false
+	if o.spec.Insecure && d.version() != "v1beta1" {
+		r.note(d.file, id.String(), "spec.insecure is not followed; hint: sealift automate --plain-http")
 	}
 	r.repositories[id] = o
 	return nil
@@ -229,7 +229,7 @@ func (r *reader) image(p object[policySpec]) (Image, error) {
 			Select: p.spec.choice(), Pin: p.spec.DigestReflectionPolicy,
 		},
 		Labels: p.Metadata.Labels, File: p.file,
-		PlainHTTP: repository.spec.Insecure, Suspended: p.spec.Suspend || repository.spec.Suspend,
+		Suspended: p.spec.Suspend || repository.spec.Suspend,
 	}
 	image.Select.Ignore = repository.spec.ExclusionList
 	_, err := choose.New(rule(image.Select))
