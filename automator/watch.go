@@ -16,6 +16,9 @@ import (
 // interval is not longer.
 const maxBackoff = 10 * time.Minute
 
+// gather is the least time between two passes: hints that come together make one.
+const gather = time.Second
+
 // Pass is what a Fleet reports of one pass.
 type Pass struct {
 	Repo   string
@@ -123,7 +126,14 @@ func (m member) watch(ctx context.Context, interval time.Duration, places chan s
 
 // rest waits for the next pass; false: there is none.
 func (m member) rest(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
+	short := time.NewTimer(min(d, gather))
+	defer short.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-short.C:
+	}
+	timer := time.NewTimer(max(0, d-gather))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():

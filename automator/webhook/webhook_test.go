@@ -274,22 +274,6 @@ func TestTooMuch(t *testing.T) {
 	}
 }
 
-func TestSameGit(t *testing.T) {
-	for _, same := range []string{
-		"https://github.com/acme/deploy", "https://ann:token@GitHub.com/Acme/deploy.git/", "git@github.com:acme/deploy.git",
-		"ssh://git@github.com:2222/acme/deploy.git", "http://github.com/acme/deploy?x#y",
-	} {
-		if !webhook.SameGit("https://github.com/acme/deploy.git", same) {
-			t.Errorf("%q is another", same)
-		}
-	}
-	for _, other := range []string{"", "acme/deploy", "https://github.com/acme/deploy2", "https://example.com/acme/deploy", "https://github.com.evil/acme/deploy", "://", "https://[::1"} {
-		if webhook.SameGit("https://github.com/acme/deploy.git", other) {
-			t.Errorf("%q is the same", other)
-		}
-	}
-}
-
 // TestPage: the page names each sender, and those alone.
 func TestPage(t *testing.T) {
 	page, err := os.ReadFile("../../docs/automation.md")
