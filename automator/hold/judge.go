@@ -82,7 +82,7 @@ func Judge(q Question) Outcome {
 	for _, h := range found {
 		o.Store = q.add(o.Store, h)
 	}
-	o.Holds = q.inForce(o.Store)
+	o.Holds = q.Explicit.InForce(q.Image, o.Store, q.Now)
 	o.Written = kept.written
 	return o
 }
@@ -219,28 +219,29 @@ func (q Question) add(all []Hold, h Hold) []Hold {
 	return append(all, h)
 }
 
-// inForce adds what people wrote by hand: their holds, and what they released.
-func (q Question) inForce(stored []Hold) []Hold {
+// InForce are the holds on an image: those by hand, and of the automatic ones in the ledger
+// what was not released since.
+func (f File) InForce(image string, stored []Hold, now time.Time) []Hold {
 	var holds []Hold
-	for _, e := range q.Explicit.Holds {
+	for _, e := range f.Holds {
 		h := e.hold(Explicit)
-		if same(e.Image, q.Image) && !h.Over(q.Now) {
-			h.Image = q.Image
+		if same(e.Image, image) && !h.Over(now) {
+			h.Image = full(image)
 			holds = append(holds, h)
 		}
 	}
 	for _, h := range stored {
-		if h, ok := q.released(h); !ok {
+		if h, ok := f.released(image, h); !ok {
 			holds = append(holds, h)
 		}
 	}
 	return holds
 }
 
-// released takes out of an automatic hold what people released since.
-func (q Question) released(h Hold) (Hold, bool) {
-	for _, r := range q.Explicit.Releases {
-		if !same(r.Image, q.Image) || r.Since.Before(h.Since) {
+// released takes out of an automatic hold what people released since; ok: all of it.
+func (f File) released(image string, h Hold) (left Hold, ok bool) {
+	for _, r := range f.Releases {
+		if !same(r.Image, image) || r.Since.Before(h.Since) {
 			continue
 		}
 		if r.Version == "" {
@@ -253,6 +254,9 @@ func (q Question) released(h Hold) (Hold, bool) {
 
 // same takes shop for shop:shop.
 func same(a, b string) bool { return full(a) == full(b) }
+
+// FullName is NAMESPACE:NAME, also where NAME alone stands for both.
+func FullName(image string) string { return full(image) }
 
 func full(image string) string {
 	if image == "" || strings.Contains(image, ":") {

@@ -25,7 +25,7 @@ const (
 func newImagesCommand(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "images",
-		Short: "Choose among the tags of an image, and write references into files",
+		Short: "Choose among the tags of an image, write references into files, and hold versions",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var names []string
@@ -35,7 +35,8 @@ func newImagesCommand(s streams) *cobra.Command {
 			return usage(fmt.Errorf("say which: %s", strings.Join(names, ", ")))
 		},
 	}
-	cmd.AddCommand(newImagesChooseCommand(s), newImagesExplainCommand(s), newImagesSetCommand(s))
+	cmd.AddCommand(newImagesChooseCommand(s), newImagesExplainCommand(s), newImagesSetCommand(s),
+		newImagesHoldCommand(s), newImagesReleaseCommand(s), newImagesHoldsCommand(s))
 	return cmd
 }
 
