@@ -58,6 +58,7 @@ type Outcome struct {
 
 // Judge compares what is there with what was written last.
 func Judge(q Question) Outcome {
+	q.Now = q.Now.UTC().Truncate(time.Second) // as releases are written
 	o := Outcome{Frozen: map[int]string{}}
 	var found []Hold
 	kept := keep(q)
