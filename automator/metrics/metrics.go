@@ -26,6 +26,7 @@ type Metrics struct {
 	commits  *prometheus.CounterVec
 	pulls    *prometheus.CounterVec
 	refusals *prometheus.GaugeVec
+	holds    *prometheus.GaugeVec
 	success  *prometheus.GaugeVec
 	requests *prometheus.CounterVec
 	bytes    *prometheus.CounterVec
@@ -55,12 +56,13 @@ func New(repositories int) *Metrics {
 		commits:  counter("sealift_automate_commits_total", "Commits that were pushed to the branch.", "repository"),
 		pulls:    counter("sealift_automate_pull_requests_total", "What was done with pull requests.", "repository", "action"),
 		refusals: gauge("sealift_automate_refusals", "Tags that would be written if a gate let them pass, by the last pass.", "repository", "gate"),
+		holds:    gauge("sealift_automate_holds", "Holds of versions that are in force, by the last pass.", "repository"),
 		success:  gauge("sealift_automate_last_success_timestamp_seconds", "When a pass last ended without an error.", "repository"),
 		requests: counter("sealift_automate_requests_total", "Answers of registries, Git servers and forges; code 0 is no answer.", "to", "host", "code"),
 		bytes:    counter("sealift_automate_bytes_total", "Bytes of bodies exchanged with them.", "to", "direction"),
 		names:    map[string]bool{}, hosts: map[string]bool{}, ready: map[string]bool{}, want: repositories,
 	}
-	m.registry.MustRegister(m.passes, m.duration, m.commits, m.pulls, m.refusals, m.success, m.requests, m.bytes,
+	m.registry.MustRegister(m.passes, m.duration, m.commits, m.pulls, m.refusals, m.holds, m.success, m.requests, m.bytes,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -108,11 +110,14 @@ func hasActed(pulls []automator.PullRequest) bool {
 // countRefusals tells of the last pass only: a gate that refuses nothing any more is at zero.
 func (m *Metrics) countRefusals(name string, result automator.Result) {
 	m.refusals.DeletePartialMatch(prometheus.Labels{"repository": name})
+	holds := 0
 	for _, image := range result.Images {
+		holds += len(image.Holds)
 		for _, refusal := range image.Refusals {
 			m.refusals.WithLabelValues(name, refusal.Gate).Inc()
 		}
 	}
+	m.holds.WithLabelValues(name).Set(float64(holds))
 }
 
 // named is value, or "other" where known has as many as there may be.

@@ -23,12 +23,12 @@ func scrape(t *testing.T, m *Metrics, path string) (int, string) {
 func TestObserve(t *testing.T) {
 	m := New(2)
 	begin := time.Unix(1000, 0)
-	refused := []automator.ImageReport{{Refusals: []automator.Refusal{{Gate: "age"}, {Gate: "trust"}, {Gate: "trust"}}}}
+	refused := []automator.ImageReport{{Holds: []string{"x"}, Refusals: []automator.Refusal{{Gate: "age"}, {Gate: "trust"}, {Gate: "trust"}}}}
 	m.Observe("a", automator.Result{Tip: "1", Images: refused}, nil, begin, time.Second)
 	if code, body := scrape(t, m, "/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "1 repositories") {
 		t.Errorf("with one of two: %d %s", code, body)
 	}
-	if _, body := scrape(t, m, "/metrics"); !strings.Contains(body, `sealift_automate_refusals{gate="trust",repository="a"} 2`) {
+	if _, body := scrape(t, m, "/metrics"); !strings.Contains(body, `sealift_automate_refusals{gate="trust",repository="a"} 2`) || !strings.Contains(body, `sealift_automate_holds{repository="a"} 1`) {
 		t.Errorf("refusals: %s", body)
 	}
 	m.Observe("a", automator.Result{Tip: "1", Pushed: true, Commits: make([]automator.Commit, 2), Pulls: []automator.PullRequest{{Action: "opened"}, {}}}, nil, begin, 2*time.Second)

@@ -63,6 +63,9 @@ type watcher struct {
 	log     *slog.Logger
 	metrics *metrics.Metrics // nil without --metrics-address
 	secrets []string
+
+	mu   sync.Mutex
+	told map[string]map[string]bool // what was logged of a repository's last pass
 }
 
 func (w *watchFlags) open(s streams, repositories int) (*watcher, error) {
@@ -70,7 +73,7 @@ func (w *watchFlags) open(s streams, repositories int) (*watcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &watcher{flags: *w, log: log}
+	out := &watcher{flags: *w, log: log, told: map[string]map[string]bool{}}
 	if w.metricsAddress != "" {
 		out.metrics = metrics.New(repositories)
 	}
@@ -159,7 +162,7 @@ func (w *watcher) report(pass automator.Pass) {
 		log.Error("the pass failed", "error", printable(pass.Err.Error()))
 	}
 	for _, change := range pass.Result.Changes {
-		if pass.Result.Pushed || pass.Result.Diff != "" {
+		if pass.Result.Pushed {
 			log.Info("updated", "image", change.Image, "file", printable(change.File), "line", change.Line, "old", printable(change.Old), "new", change.New, "commit", pass.Result.Commit)
 		}
 	}
@@ -168,4 +171,30 @@ func (w *watcher) report(pass automator.Pass) {
 			log.Info("pull request "+pull.Action, "url", printable(pull.URL), "group", pull.Group, "reason", printable(pull.Reason))
 		}
 	}
+	w.reportRefusals(log, pass)
+}
+
+// reportRefusals logs what is refused or held now, and was not in the last pass.
+func (w *watcher) reportRefusals(log *slog.Logger, pass automator.Pass) {
+	if len(pass.Result.Images) == 0 {
+		return // it did not get as far
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	before, now := w.told[pass.Repo], map[string]bool{}
+	for _, image := range pass.Result.Images {
+		for _, refusal := range image.Refusals {
+			id := image.Name + " " + refusal.Tag + " " + refusal.Gate // a reason may have a time in it
+			if now[id] = true; !before[id] {
+				log.Info("refused", "image", image.Name, "tag", printable(refusal.Tag), "gate", refusal.Gate, "reason", printable(refusal.Reason))
+			}
+		}
+		for _, hold := range image.Holds {
+			id := image.Name + " held " + hold
+			if now[id] = true; !before[id] {
+				log.Info("held", "image", image.Name, "hold", printable(hold))
+			}
+		}
+	}
+	w.told[pass.Repo] = now
 }
