@@ -101,6 +101,9 @@ func (o *automateOptions) shared(ctx context.Context, m *metrics.Metrics) (autom
 	if err != nil {
 		return shared, err
 	}
+	if m != nil {
+		m.Registries(shared.Registry.Hosts)
+	}
 	shared.Trust, err = o.trusting(ctx)
 	return shared, err
 }
