@@ -142,7 +142,7 @@ func runRelease(ctx context.Context, s streams, at *holdsPlace, args []string) e
 	}
 	switch {
 	case lifts > 0:
-		fmt.Fprintf(s.Err, "%s: %d automatic holds are lifted\n", named(e), lifts)
+		fmt.Fprintf(s.Err, "%s: automatic holds lifted: %d\n", named(e), lifts)
 	case len(removed) == 0 && at.dir != "":
 		fmt.Fprintf(s.Err, "%s is not held by hand; automatic holds are lifted once %s is pushed\n", named(e), hold.Path)
 	case len(removed) == 0:
