@@ -106,7 +106,7 @@ func Measure(ctx context.Context, o Options) (*Report, error) {
 	}
 	defer g.close()
 	r := &Report{Files: files, Marked: marked, OtherBytes: otherBytes, Refs: otherRefs, Runs: o.Runs}
-	for _, measure := range []func(context.Context) ([]Cost, error){g.idle, g.watch, g.bumps} {
+	for _, measure := range []func(context.Context) ([]Cost, error){g.idle, g.watches, g.bumps} {
 		costs, err := measure(ctx)
 		if err != nil {
 			return nil, err

@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -14,6 +16,7 @@ const (
 	actRefs  = "bare ls-refs of the branch, protocol v2"
 	actIdle  = "an idle pass, a process of its own"
 	actWatch = "an idle pass of --watch"
+	actKept  = actWatch + " --scan-interval 1h"
 	actOne   = "one update"
 	actMany  = "100 updates"
 )
@@ -38,14 +41,29 @@ func (g *ground) idle(ctx context.Context) ([]Cost, error) {
 	return []Cost{refs, idle}, err
 }
 
-// watch counts the passes of one process after its first ones: one with an interval that lists
-// tags each time.
-func (g *ground) watch(ctx context.Context) ([]Cost, error) {
-	fmt.Fprintln(g.Out, actWatch)
-	cmd := exec.CommandContext(ctx, g.Sealift, "automate", "--repo", g.url, "--branch", "main", "--watch", "--interval", "1s")
+// watches are idle passes of one process: with tags listed in each, and with lists that count for
+// an hour unless a notification comes.
+func (g *ground) watches(ctx context.Context) ([]Cost, error) {
+	var costs []Cost
+	for act, more := range map[string][]string{actWatch: nil, actKept: {"--scan-interval", "1h"}} {
+		c, err := g.watch(ctx, act, more)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", act, err)
+		}
+		costs = append(costs, c)
+	}
+	slices.SortFunc(costs, func(a, b Cost) int { return strings.Compare(a.Act, b.Act) })
+	return costs, nil
+}
+
+// watch counts the passes of one process after its first ones.
+func (g *ground) watch(ctx context.Context, act string, more []string) (Cost, error) {
+	fmt.Fprintln(g.Out, act)
+	args := append([]string{"automate", "--repo", g.url, "--branch", "main", "--watch", "--interval", "1s"}, more...)
+	cmd := exec.CommandContext(ctx, g.Sealift, args...)
 	cmd.Dir, cmd.Env, cmd.Stderr = g.Dir, g.Environment, nil
 	if err := cmd.Start(); err != nil {
-		return nil, err
+		return Cost{}, err
 	}
 	defer func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
@@ -53,12 +71,12 @@ func (g *ground) watch(ctx context.Context) ([]Cost, error) {
 	}()
 	first, err := g.quiet(ctx, g.now(ours))
 	if err != nil {
-		return nil, err
+		return Cost{}, err
 	}
 	last, passes := first, int64(0)
 	for ; passes < int64(2*g.Runs); passes++ {
 		if last, err = g.quiet(ctx, last); err != nil {
-			return nil, err
+			return Cost{}, err
 		}
 	}
 	c := last.since(first)
@@ -67,8 +85,8 @@ func (g *ground) watch(ctx context.Context) ([]Cost, error) {
 	c.GitSent /= passes
 	c.RegistryRequests /= passes
 	c.RegistryBytes /= passes
-	c.Act, c.PeakBytes = actWatch, peak(cmd.Process.Pid)
-	return []Cost{c}, nil
+	c.Act, c.PeakBytes = act, peak(cmd.Process.Pid)
+	return c, nil
 }
 
 // quiet waits for requests after those that were counted, and then for 200 ms without any: the
