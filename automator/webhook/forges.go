@@ -124,3 +124,55 @@ func gitea(header http.Header, body []byte) ([]Hint, error) {
 	}
 	return []Hint{{Image: at.Host + "/" + p.Package.Owner.Login + "/" + p.Package.Name, Tag: p.Package.Version}}, nil
 }
+
+// bitbucket reads pushes, as the cloud and the server tell them.
+func bitbucket(_ http.Header, body []byte) ([]Hint, error) {
+	var p struct {
+		Push struct {
+			Changes []struct {
+				New struct {
+					Type string `json:"type"`
+					Name string `json:"name"`
+				} `json:"new"`
+			} `json:"changes"`
+		} `json:"push"` // the cloud's
+		Changes []struct {
+			RefID string `json:"refId"`
+		} `json:"changes"` // the server's
+		Repository struct {
+			Links struct {
+				HTML struct {
+					Href string `json:"href"`
+				} `json:"html"`
+				Clone []struct {
+					Href string `json:"href"`
+				} `json:"clone"`
+			} `json:"links"`
+		} `json:"repository"`
+	}
+	if err := json.Unmarshal(body, &p); err != nil {
+		return nil, err
+	}
+	addresses := []string{p.Repository.Links.HTML.Href}
+	for _, clone := range p.Repository.Links.Clone {
+		addresses = append(addresses, clone.Href)
+	}
+	var refs []string
+	for _, change := range p.Push.Changes {
+		if change.New.Type == "branch" {
+			refs = append(refs, "refs/heads/"+change.New.Name)
+		}
+	}
+	for _, change := range p.Changes {
+		refs = append(refs, change.RefID)
+	}
+	var hints []Hint
+	for _, address := range addresses {
+		for _, ref := range refs {
+			if address != "" {
+				hints = append(hints, Hint{Git: address, Ref: ref})
+			}
+		}
+	}
+	return hints, nil
+}

@@ -11,8 +11,9 @@ func FuzzPayloads(f *testing.F) {
 	bodies := []string{
 		dockerHubPush, quayPush, harborPush, harborCloudEvent, distributionEvents, acrPush, packagePublished, registryPackage,
 		npmPackage, gitHubPush, gitLabPush, gitLabUpdate, giteaPush, giteaPackage, `{"image": "a/b:c", "git": "d"}`, `null`, `{"events": [null]}`,
+		bitbucketPush, bitbucketServer, artifactoryPush, pubSub(`{"action": "INSERT", "tag": "a/b:c"}`),
 	}
-	senders := []string{"acr", "distribution", "dockerhub", "forgejo", "generic", "gitea", "github", "gitlab", "harbor", "quay"}
+	senders := allSenders()
 	events := []string{"push", "package", "registry_package", ""}
 	for i, body := range bodies {
 		for sender := range senders {
@@ -23,6 +24,7 @@ func FuzzPayloads(f *testing.F) {
 		name, kind, signature := senders[int(sender)%len(senders)], events[int(event)%len(events)], sign(secret, string(body))
 		header := http.Header{
 			"X-Gitlab-Token": {secret}, "X-Gitea-Signature": {signature}, "X-Hub-Signature-256": {"sha256=" + signature},
+			"X-Hub-Signature": {"sha256=" + signature}, "X-Jfrog-Event-Auth": {secret},
 			"X-Github-Event": {kind}, "X-Gitea-Event": {kind}, "Authorization": {secret},
 		}
 		status, hints := receive(t, post{"/hooks/" + name + "/" + secret, string(body), header})

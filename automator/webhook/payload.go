@@ -166,6 +166,48 @@ func acr(_ http.Header, body []byte) ([]Hint, error) {
 	return []Hint{e.hint()}, nil
 }
 
+// google reads what Artifact Registry publishes under the topic gcr, pushed by Pub/Sub.
+func google(_ http.Header, body []byte) ([]Hint, error) {
+	var p struct {
+		Message struct {
+			Data []byte `json:"data"` // base64
+		} `json:"message"`
+	}
+	if err := json.Unmarshal(body, &p); err != nil {
+		return nil, err
+	}
+	var change struct {
+		Action string `json:"action"`
+		Tag    string `json:"tag"` // REPOSITORY:TAG
+	}
+	if err := json.Unmarshal(p.Message.Data, &change); err != nil || change.Action != "INSERT" {
+		return nil, err
+	}
+	return []Hint{imageHint(change.Tag)}, nil
+}
+
+// artifactory names a host only by where the event comes from.
+func artifactory(_ http.Header, body []byte) ([]Hint, error) {
+	var p struct {
+		Domain    string `json:"domain"`
+		EventType string `json:"event_type"`
+		Origin    string `json:"jpd_origin"`
+		Data      struct {
+			RepoKey   string `json:"repo_key"`
+			ImageName string `json:"image_name"`
+			Tag       string `json:"tag"`
+		} `json:"data"`
+	}
+	if err := json.Unmarshal(body, &p); err != nil {
+		return nil, err
+	}
+	at, err := url.Parse(p.Origin)
+	if err != nil || at.Host == "" || p.Domain != "docker" || p.EventType != "pushed" || p.Data.RepoKey == "" || p.Data.ImageName == "" {
+		return nil, nil
+	}
+	return []Hint{{Image: at.Host + "/" + p.Data.RepoKey + "/" + p.Data.ImageName, Tag: p.Data.Tag}}, nil
+}
+
 func generic(_ http.Header, body []byte) ([]Hint, error) {
 	var p struct {
 		Image string `json:"image"` // REPOSITORY[:TAG]

@@ -25,6 +25,8 @@ type sender struct {
 func senders() map[string]sender {
 	return map[string]sender{
 		"acr":          {tokens: []string{"Authorization"}, hints: acr},
+		"artifactory":  {tokens: []string{"X-JFrog-Event-Auth"}, hints: artifactory},
+		"bitbucket":    {signatures: []string{"X-Hub-Signature"}, hints: bitbucket},
 		"distribution": {tokens: []string{"Authorization"}, hints: distribution},
 		"dockerhub":    {path: true, hints: dockerHub},
 		"forgejo":      {signatures: []string{"X-Forgejo-Signature", "X-Gitea-Signature"}, hints: gitea},
@@ -32,6 +34,7 @@ func senders() map[string]sender {
 		"gitea":        {signatures: []string{"X-Gitea-Signature"}, hints: gitea},
 		"github":       {signatures: []string{"X-Hub-Signature-256"}, hints: gitHub},
 		"gitlab":       {tokens: []string{"X-Gitlab-Token"}, hints: gitLab},
+		"google":       {path: true, hints: google},
 		"harbor":       {tokens: []string{"Authorization"}, hints: harbor},
 		"quay":         {path: true, hints: quay},
 	}

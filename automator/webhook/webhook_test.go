@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -95,6 +96,9 @@ const (
 	gitLabPush      = `{"object_kind": "push", "event_name": "push", "ref": "refs/heads/main", "project": {"git_http_url": "https://gitlab.com/acme/deploy.git", "path_with_namespace": "acme/deploy"}}`
 	gitLabUpdate    = `{"event_name": "repository_update", "project": {"git_http_url": "https://gitlab.com/acme/deploy.git"}, "changes": [], "refs": ["refs/heads/main", "refs/heads/next"]}`
 	giteaPush       = `{"ref": "refs/heads/main", "repository": {"full_name": "acme/deploy", "clone_url": "https://gitea.example.com/acme/deploy.git"}}`
+	bitbucketPush   = `{"push": {"changes": [{"new": {"type": "branch", "name": "main"}, "old": null}, {"new": null}, {"new": {"type": "tag", "name": "v1"}}]}, "repository": {"full_name": "acme/deploy", "links": {"html": {"href": "https://bitbucket.org/acme/deploy"}}}}`
+	bitbucketServer = `{"eventKey": "repo:refs_changed", "changes": [{"refId": "refs/heads/main", "type": "UPDATE"}], "repository": {"slug": "deploy", "links": {"clone": [{"href": "https://git.example.com/acme/deploy.git", "name": "http"}]}}}`
+	artifactoryPush = `{"domain": "docker", "event_type": "pushed", "data": {"repo_key": "apps", "path": "shop/1.2.0/manifest.json", "name": "manifest.json", "image_name": "shop", "tag": "1.2.0"}, "jpd_origin": "https://acme.jfrog.io/artifactory"}`
 	giteaPackage    = `{"action": "created", "package": {"id": 1, "owner": {"id": 1, "login": "acme"}, "type": "container", "name": "shop", "version": "1.2.0", "html_url": "https://gitea.example.com/acme/-/packages/container/shop/1.2.0"}}`
 )
 
@@ -116,6 +120,13 @@ func TestSenders(t *testing.T) {
 			append(shop("registry.example.com:5000/apps"), webhook.Hint{Image: "registry.example.com/apps/till", Tag: "2.0.0"})},
 		"ACR":                      {post{"/hooks/acr", acrPush, bearer()}, shop("acme.azurecr.io")},
 		"ACR, ping":                {post{"/hooks/acr", `{"id": "1", "action": "ping"}`, bearer()}, nil},
+		"Google":                   {post{"/hooks/google/" + secret, pubSub(`{"action": "INSERT", "digest": "eu-docker.pkg.dev/acme/apps/shop@sha256:00", "tag": "eu-docker.pkg.dev/acme/apps/shop:1.2.0"}`), nil}, shop("eu-docker.pkg.dev/acme/apps")},
+		"Google, without a tag":    {post{"/hooks/google/" + secret, pubSub(`{"action": "INSERT", "digest": "eu-docker.pkg.dev/acme/apps/shop@sha256:00"}`), nil}, nil},
+		"Google, deleted":          {post{"/hooks/google/" + secret, pubSub(`{"action": "DELETE", "tag": "eu-docker.pkg.dev/acme/apps/shop:1.2.0"}`), nil}, nil},
+		"Google, no JSON inside":   {post{"/hooks/google/" + secret, pubSub("x"), nil}, nil},
+		"Artifactory":              {post{"/hooks/artifactory", artifactoryPush, http.Header{"X-Jfrog-Event-Auth": {secret}}}, shop("acme.jfrog.io/apps")},
+		"Bitbucket":                {post{"/hooks/bitbucket", bitbucketPush, signed("X-Hub-Signature", "sha256=", bitbucketPush)}, []webhook.Hint{{Git: "https://bitbucket.org/acme/deploy", Ref: "refs/heads/main"}}},
+		"Bitbucket, server":        {post{"/hooks/bitbucket", bitbucketServer, signed("X-Hub-Signature", "sha256=", bitbucketServer)}, deploy("git.example.com")},
 		"GitHub, package":          {post{"/hooks/github", packagePublished, hubSigned("package", packagePublished)}, shop("ghcr.io/acme")},
 		"GitHub, registry package": {post{"/hooks/github", registryPackage, hubSigned("registry_package", registryPackage)}, []webhook.Hint{{Image: "ghcr.io/acme/tools/shop"}}},
 		"GitHub, npm":              {post{"/hooks/github", npmPackage, hubSigned("package", npmPackage)}, nil},
@@ -148,6 +159,10 @@ func TestSenders(t *testing.T) {
 	}
 }
 
+func pubSub(change string) string {
+	return `{"message": {"data": "` + base64.StdEncoding.EncodeToString([]byte(change)) + `", "messageId": "1"}, "subscription": "projects/acme/subscriptions/shop"}`
+}
+
 func TestStrangers(t *testing.T) {
 	unsigned := http.Header{"X-GitHub-Event": {"push"}}
 	for name, p := range map[string]post{
@@ -170,6 +185,9 @@ func TestStrangers(t *testing.T) {
 		"GitLab without a token":                {"/hooks/gitlab", gitLabPush, nil},
 		"GitLab, empty token":                   {"/hooks/gitlab", gitLabPush, http.Header{"X-Gitlab-Token": {""}}},
 		"Gitea without a signature":             {"/hooks/gitea", giteaPush, http.Header{"X-Gitea-Event": {"push"}}},
+		"Bitbucket without a signature":         {"/hooks/bitbucket", bitbucketPush, nil},
+		"Artifactory without a token":           {"/hooks/artifactory", artifactoryPush, bearer()},
+		"Google with a header":                  {"/hooks/google", pubSub("{}"), bearer()},
 		"generic, wrong signature, right token": {"/hooks/generic", `{"image": "a/b"}`, http.Header{"Authorization": {"Bearer " + secret}, "X-Hub-Signature-256": {"sha256=00"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -274,6 +292,10 @@ func TestTooMuch(t *testing.T) {
 	}
 }
 
+func allSenders() []string {
+	return []string{"acr", "artifactory", "bitbucket", "distribution", "dockerhub", "forgejo", "generic", "gitea", "github", "gitlab", "google", "harbor", "quay"}
+}
+
 // TestPage: the page names each sender, and those alone.
 func TestPage(t *testing.T) {
 	page, err := os.ReadFile("../../docs/automation.md")
@@ -289,7 +311,7 @@ func TestPage(t *testing.T) {
 			t.Errorf("%s: %d", name, status)
 		}
 	}
-	for _, name := range []string{"acr", "distribution", "dockerhub", "forgejo", "generic", "gitea", "github", "gitlab", "harbor", "quay"} {
+	for _, name := range allSenders() {
 		if !named[name] {
 			t.Errorf("the page lacks %s", name)
 		}
