@@ -71,7 +71,17 @@ func TestBumpBytes(t *testing.T) {
 	s.commit("a person's", map[string]string{"apps/001/values-11.yaml": "image: 7\n"})
 	measure("after a person's commit", func() { mustBump(t, r, "image: 4\n", file) }, 4, 20_000)
 	s.config("uploadpack.allowFilter", "false")
-	measure("without filters", func() { mustBump(t, s.open(), "image: 5\n", file) }, 5, 25<<20)
+	r = s.open()
+	measure("without filters", func() { mustBump(t, r, "image: 5\n", file) }, 5, 25<<20)
+	measure("and the history", func() {
+		refs, err := r.Refs(t.Context(), "refs/heads/main")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if commits, err := r.History(t.Context(), refs["refs/heads/main"], 50); err != nil || len(commits) != 6 {
+			t.Errorf("%d commits, %v", len(commits), err)
+		}
+	}, 2, 50_000)
 	s.run(s.bare, "fsck", "--strict")
 	if got := s.run(s.bare, "rev-list", "--count", "main"); got != "6" {
 		t.Errorf("%s commits", got)

@@ -90,6 +90,9 @@ func (r *Repository) build(ctx context.Context, base *Snapshot, files map[string
 		return nil, err
 	}
 	s.tip = b.made.store(plumbing.CommitObject, text)
+	if _, s.log, err = commitOf(b.made, s.tip); err != nil {
+		return nil, err
+	}
 	for id, o := range b.made {
 		s.unpushed[id] = o
 		if o.kind == plumbing.BlobObject && int64(len(o.data)) <= r.limits.File {

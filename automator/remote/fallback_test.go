@@ -73,7 +73,11 @@ func TestServers(t *testing.T) {
 			last := mustBump(t, r, "c: 3\n", "b/c.yaml", "new/x/y.yaml")
 			s.run(s.work, "pull", "-q")
 			tip := s.commit("a person's", map[string]string{"a.yaml": "a: 5\n"})
+			s.reset()
 			checkSnapshot(t, r, tip)
+			if _, _, received := s.counts(); received > 4000 && !strings.Contains(name, "without shallow") {
+				t.Errorf("a person's commit costs %d bytes", received)
+			}
 			checkSnapshot(t, s.open(), tip)
 			mustBump(t, r, "c: 4\n", "b/c.yaml")
 			s.run(s.bare, "fsck", "--strict")

@@ -89,15 +89,18 @@ func (w want) v2(g *greeting) []byte {
 	return ask.Bytes()
 }
 
-// v0 has no haves: the servers that speak it send a commit anew. Some of them want a client
-// that understands every acknowledgement, though there are none without haves.
+// v0 asks in one round, also where a client could ask again after each acknowledgement. Some
+// servers want it to understand all kinds of them.
 func (w want) v0(g *greeting) []byte {
 	var ask request
 	words := []string{"agent=" + agent}
-	for _, word := range []string{"multi_ack_detailed", "thin-pack", "side-band-64k", "side-band", "ofs-delta", "no-progress", "shallow", "filter"} {
+	for _, word := range []string{"multi_ack_detailed", "side-band-64k", "side-band", "ofs-delta", "no-progress", "shallow", "filter"} {
 		if g.has(word) && !(word == "side-band" && g.has("side-band-64k")) {
 			words = append(words, word)
 		}
+	}
+	if len(w.known) > 0 && g.has("thin-pack") {
+		words = append(words, "thin-pack")
 	}
 	for i, id := range w.ids {
 		if i == 0 {
@@ -106,6 +109,9 @@ func (w want) v0(g *greeting) []byte {
 		}
 		ask.line("want %s\n", id)
 	}
+	for _, id := range w.haves {
+		ask.line("shallow %s\n", id)
+	}
 	if w.depth > 0 && g.canShallow() {
 		ask.line("deepen %d\n", w.depth)
 	}
@@ -113,6 +119,9 @@ func (w want) v0(g *greeting) []byte {
 		ask.line("filter %s\n", w.filter)
 	}
 	ask.mark(flush)
+	for _, id := range w.haves {
+		ask.line("have %s\n", id)
+	}
 	ask.line("done\n")
 	return ask.Bytes()
 }
@@ -133,14 +142,15 @@ func packOfV2(p *packets) (io.Reader, error) {
 	return nil, errors.New("the answer does not come to the pack")
 }
 
-// packOfV0 reads past the borders of the history and the acknowledgement.
+// packOfV0 reads past the borders of the history and the acknowledgements: the last one is
+// NAK, or has no more than ACK and a commit.
 func packOfV0(g *greeting, p *packets) (io.Reader, error) {
 	for range maxRefs {
 		line, _, err := p.line()
 		if err != nil {
 			return nil, unexpected(err)
 		}
-		if line != "NAK" && !strings.HasPrefix(line, "ACK ") {
+		if line != "NAK" && (!strings.HasPrefix(line, "ACK ") || strings.Count(line, " ") > 1) {
 			continue
 		}
 		if g.has("side-band-64k") || g.has("side-band") {

@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -75,35 +76,55 @@ func (r *Repository) fetchLog(ctx context.Context, tip plumbing.Hash, n int) err
 	if err != nil {
 		return err
 	}
-	got, err := r.fetch(ctx, g, want{ids: []plumbing.Hash{tip}, depth: n, filter: "tree:0", limits: r.limits})
+	if len(r.logs) > maxLogs {
+		clear(r.logs)
+	}
+	w := want{ids: []plumbing.Hash{tip}, depth: n, filter: "tree:0", limits: r.limits}
+	var got objects
+	if g.canShallow() && !g.canFilter() && len(r.recent) > 0 {
+		got, err = r.fetch(ctx, g, r.besides(w))
+	}
+	if got == nil && ctx.Err() == nil {
+		got, err = r.fetch(ctx, g, w)
+	}
 	if err != nil {
 		return err
-	}
-	if len(r.logs)+len(got) > maxLogs {
-		clear(r.logs)
 	}
 	for id, o := range got {
 		if o.kind != plumbing.CommitObject {
 			continue
 		}
-		if r.logs[id], err = commitOf(got, id); err != nil {
+		if _, r.logs[id], err = commitOf(got, id); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func commitOf(from objects, id plumbing.Hash) (Commit, error) {
+// besides leaves out of w what is here: where files cannot be left out, at least those need not
+// come again. Servers do so only if differences may be based on them.
+func (r *Repository) besides(w want) want {
+	w.known = objects{}
+	for _, here := range r.recent {
+		w.haves = append(w.haves, here.tip)
+		r.logs[here.tip] = here.log
+		maps.Copy(w.known, here.trees)
+		maps.Copy(w.known, here.files)
+	}
+	return w
+}
+
+func commitOf(from objects, id plumbing.Hash) (root plumbing.Hash, log Commit, err error) {
 	c, err := decodeCommit(from, id)
 	if err != nil {
-		return Commit{}, err
+		return plumbing.ZeroHash, Commit{}, err
 	}
-	found := Commit{
+	log = Commit{
 		ID: id.String(), Author: Author{c.Author.Name, c.Author.Email}, Committer: Author{c.Committer.Name, c.Committer.Email}, Time: c.Committer.When,
 		Message: strings.ToValidUTF8(c.Message, "?"),
 	}
 	for _, parent := range c.ParentHashes {
-		found.Parents = append(found.Parents, parent.String())
+		log.Parents = append(log.Parents, parent.String())
 	}
-	return found, nil
+	return c.TreeHash, log, nil
 }

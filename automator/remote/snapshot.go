@@ -23,6 +23,7 @@ type Snapshot struct {
 	tip   plumbing.Hash
 	root  plumbing.Hash
 	trees objects
+	log   Commit
 	// files are all that are not too large, where the server does not give single ones; else nil.
 	files objects
 	// unpushed are the objects that the server lacks, if this commit is not there yet.
@@ -90,7 +91,7 @@ func (r *Repository) readSnapshot(ctx context.Context, tip plumbing.Hash, like [
 		s.files = objects{}
 	}
 	var pools []objects
-	if g.version == 2 && g.canShallow() {
+	if g.canShallow() {
 		w.known = objects{}
 		for _, other := range like {
 			w.haves = append(w.haves, other.tip)
@@ -105,7 +106,7 @@ func (r *Repository) readSnapshot(ctx context.Context, tip plumbing.Hash, like [
 	if err != nil {
 		return nil, err
 	}
-	if s.root, err = rootOf(got, tip); err != nil {
+	if s.root, s.log, err = commitOf(got, tip); err != nil {
 		return nil, err
 	}
 	s.trees, err = reachable(s.root, s.files, append([]objects{got}, pools...)...)
@@ -114,14 +115,6 @@ func (r *Repository) readSnapshot(ctx context.Context, tip plumbing.Hash, like [
 
 // limitFilter leaves out the files that are too large.
 func (r *Repository) limitFilter() string { return fmt.Sprintf("blob:limit=%d", r.limits.File+1) }
-
-func rootOf(got objects, tip plumbing.Hash) (plumbing.Hash, error) {
-	c, err := decodeCommit(got, tip)
-	if err != nil {
-		return plumbing.ZeroHash, err
-	}
-	return c.TreeHash, nil
-}
 
 func decodeCommit(from objects, id plumbing.Hash) (*object.Commit, error) {
 	o, ok := from[id]
