@@ -19,8 +19,24 @@ func (s *Server) gitHub() http.Handler {
 	mux.HandleFunc("POST "+root+"/issues/{number}/comments", s.handled(s.gitHubComment))
 	mux.HandleFunc("POST "+root+"/issues/{number}/labels", s.handled(s.gitHubLabels))
 	mux.HandleFunc("POST "+root+"/issues/{number}/assignees", s.handled(s.gitHubAssignees))
+	mux.HandleFunc("POST /api/v3/app/installations/{id}/access_tokens", s.handled(s.gitHubToken))
 	mux.HandleFunc("/", s.handled(func(*http.Request) answer { return s.problem(http.StatusNotFound, "") }))
 	return mux
+}
+
+// isApp says that an App asks for a token of its installation: with a signed claim, whose
+// signature is not checked.
+func isApp(r *http.Request) bool {
+	return strings.HasPrefix(r.URL.Path, "/api/v3/app/installations/") && strings.Count(r.Header.Get("Authorization"), ".") == 2
+}
+
+func (s *Server) gitHubToken(r *http.Request) answer {
+	if !isApp(r) {
+		return s.problem(http.StatusUnauthorized, "")
+	}
+	return answer{status: http.StatusCreated, body: map[string]any{
+		"token": s.options.Token, "expires_at": time.Now().Add(time.Hour).UTC().Format(time.RFC3339), "permissions": map[string]any{"contents": "write", "pull_requests": "write"},
+	}}
 }
 
 func (s *Server) gitHubList(r *http.Request) answer {

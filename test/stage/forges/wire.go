@@ -75,13 +75,13 @@ func (s *Server) checked(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a := answer{}
 		switch {
-		case s.options.Token != "" && r.Header.Get("Authorization") != "Bearer "+s.options.Token:
+		case s.options.Token != "" && r.Header.Get("Authorization") != "Bearer "+s.options.Token && !isApp(r):
 			a = s.problem(http.StatusUnauthorized, "")
 		case r.Header.Get("User-Agent") == "":
 			a = s.problem(http.StatusForbidden, "Request forbidden by administrative rules")
-		case r.Method != http.MethodGet && r.Header.Get("Content-Type") != "application/json":
+		case r.Method != http.MethodGet && r.Header.Get("Content-Type") != "application/json" && !isApp(r):
 			a = s.problem(http.StatusUnsupportedMediaType, "Content-Type is "+r.Header.Get("Content-Type"))
-		case s.options.Kind == GitHub && r.Header.Get("X-Github-Api-Version") == "":
+		case s.options.Kind == GitHub && r.Header.Get("X-Github-Api-Version") == "" && !isApp(r):
 			a = s.problem(http.StatusBadRequest, "no X-GitHub-Api-Version")
 		default:
 			next.ServeHTTP(w, r)
