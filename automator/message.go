@@ -13,6 +13,7 @@ import (
 // Bounds of a commit's message.
 const (
 	maxListed  = 100 // changes
+	maxHeld    = 20  // holds
 	maxSigners = 5   // of one image
 	maxSigner  = 500 // bytes of one
 )
@@ -23,12 +24,15 @@ const (
 //
 //	deploy/prod/shop.yaml:7: 1.1.0 -> 1.2.0
 //
+//	Held:
+//	shop:blog 2.0.0: held by jane: breaks feeds
+//
 //	Sealift-Image: shop:shop 1.2.0
 //	Sealift-Verified: shop:shop https://github.com/acme/shop/.github/workflows/build.yml@refs/heads/main
 //
 // A template stands for what is above the trailers.
 func (t *turn) message(group string, changes []Change, images []ImageReport) (string, error) {
-	body := headline(changes) + "\n\n" + listing(changes)
+	body := headline(changes) + "\n\n" + listing(changes) + heldBack(images)
 	switch {
 	case t.settings.message != nil:
 		made, err := t.settings.message.render(described{Group: group, Branch: t.branch, Changes: changes, Images: images})
@@ -81,6 +85,23 @@ func listing(changes []Change) string {
 		fmt.Fprintf(&b, "%s:%d: %s -> %s\n", printable(c.File), c.Line, printable(c.Old), c.New)
 	}
 	return b.String()
+}
+
+// heldBack says what people hold, of the images that share the commit.
+func heldBack(images []ImageReport) string {
+	var lines []string
+	for _, image := range images {
+		for _, h := range image.Holds {
+			lines = append(lines, image.Name+" "+h+"\n")
+		}
+	}
+	if len(lines) == 0 {
+		return ""
+	}
+	if more := len(lines) - maxHeld; more > 0 {
+		lines = append(lines[:maxHeld], fmt.Sprintf("and %d more\n", more))
+	}
+	return "\nHeld:\n" + strings.Join(lines, "")
 }
 
 // order is that in which the changes name images.
