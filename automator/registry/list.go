@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Limits of one list of tags.
@@ -105,7 +106,7 @@ func (l *lister) whole(ctx context.Context, wants []Want) (Listing, error) {
 		}
 		next := w.next(p)
 		if next == "" {
-			l.r.learn(order{lexical: w.ascending && w.named, pages: pages + 1, at: l.c.now(), failed: l.r.known().failed})
+			l.r.learn(w.order(l.c.now(), l.r.known().failed))
 			return l.listing(w, true), nil
 		}
 		at := sha256.Sum256([]byte(next))
@@ -123,11 +124,20 @@ func (l *lister) listing(w *walk, complete bool) Listing {
 // walk is the way through a whole list.
 type walk struct {
 	count, invalid int
-	last           string // tag
-	ascending      bool   // every tag comes after the one before
-	named          bool   // every next link names the last tag of its page
-	probing        bool   // the last page was full and had no next link
-	ended          bool   // by a page that repeats what was there
+	last           string   // tag
+	ascending      bool     // every tag comes after the one before
+	named          bool     // every next link names the last tag of its page
+	probing        bool     // the last page was full and had no next link
+	ended          bool     // by a page that repeats what was there
+	fences         []string // last tags of pages, as long as it is in order
+}
+
+// order is what the whole list teaches.
+func (w *walk) order(now, failed time.Time) order {
+	if !w.ascending || !w.named {
+		return order{failed: failed}
+	}
+	return order{lexical: true, fences: w.fences, at: now, failed: failed}
 }
 
 // take offers one tag.
@@ -164,6 +174,9 @@ func isRefusal(err error) bool {
 func (w *walk) next(p page) string {
 	probed := w.probing
 	w.probing = false
+	if !probed {
+		w.fences = append(w.fences, w.last)
+	}
 	switch {
 	case w.ended || probed:
 		return ""

@@ -229,6 +229,21 @@ func TestOnlyThePagesThatMatter(t *testing.T) {
 	}
 }
 
+// TestWidePartsAreNotAskedFor: where the parts are most of the list, it is read as a whole.
+func TestWidePartsAreNotAskedFor(t *testing.T) {
+	p := &pager{tags: slices.Concat(versions(1, 900), versions(2, 30)), most: 30}
+	d := newDesk(t, p.ServeHTTP)
+	c := anonymous(t, registry.Options{})
+	for range 2 {
+		if _, listing := list(t, c, d.repo, "1."); !listing.Complete || listing.Requests != 31 {
+			t.Errorf("%+v", listing)
+		}
+	}
+	if tags, listing := list(t, c, d.repo, "2."); listing.Complete || len(tags) != 30 || listing.Requests != 1 {
+		t.Errorf("%d tags, %+v", len(tags), listing)
+	}
+}
+
 // TestPartsThatLeaveTagsOut: a registry that is in order only as long as nobody looks.
 func TestPartsThatLeaveTagsOut(t *testing.T) {
 	plain := strings.NewReplacer(".", "", "-", "")

@@ -10,13 +10,13 @@ import (
 const (
 	wholeEvery   = time.Hour      // a whole list is made again, at the latest
 	distrustFor  = 24 * time.Hour // parts that were out of order are not asked for again
-	maxSpanPages = 20             // of all parts together
+	maxSpanPages = 20             // of all parts together: they are held until all are read
 )
 
 // order is what whole lists of a repository have taught.
 type order struct {
 	lexical bool      // the list ascends bytewise, and next links name the last tag
-	pages   int       // of the last whole list
+	fences  []string  // the last tag of each of its pages, where it is lexical
 	at      time.Time // of the last whole list
 	failed  time.Time // when parts were not what an ordered list holds; zero: never
 }
@@ -26,14 +26,27 @@ func (o order) spans(prefixes []string, now time.Time) []span {
 	if !o.failed.IsZero() && now.Sub(o.failed) < distrustFor {
 		return nil
 	}
-	if !o.lexical || o.pages < 2 || len(prefixes) == 0 || now.Sub(o.at) >= wholeEvery || o.at.After(now) {
+	if !o.lexical || len(o.fences) < 2 || len(prefixes) == 0 || now.Sub(o.at) >= wholeEvery || o.at.After(now) {
 		return nil
 	}
 	spans := spansOf(prefixes)
-	if len(spans) >= o.pages {
+	if pages := o.cost(spans); pages >= len(o.fences) || pages > maxSpanPages/2 {
 		return nil
 	}
 	return spans
+}
+
+// cost is how many pages spans would take of the list as it was.
+func (o order) cost(spans []span) int {
+	pages := len(spans)
+	for _, s := range spans {
+		for _, fence := range o.fences {
+			if fence > s.after && !s.ends(fence) {
+				pages++
+			}
+		}
+	}
+	return pages
 }
 
 // span is a part of a list in bytewise order: what comes after one text, up to the last tag
