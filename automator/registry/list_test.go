@@ -231,11 +231,11 @@ func TestOnlyThePagesThatMatter(t *testing.T) {
 
 // TestWidePartsAreNotAskedFor: where the parts are most of the list, it is read as a whole.
 func TestWidePartsAreNotAskedFor(t *testing.T) {
-	p := &pager{tags: slices.Concat(versions(1, 900), versions(2, 30)), most: 30}
+	p := &pager{tags: slices.Concat(versions(1, 1800), versions(2, 30)), most: 30}
 	d := newDesk(t, p.ServeHTTP)
 	c := anonymous(t, registry.Options{})
 	for range 2 {
-		if _, listing := list(t, c, d.repo, "1."); !listing.Complete || listing.Requests != 31 {
+		if _, listing := list(t, c, d.repo, "1."); !listing.Complete || listing.Requests != 61 {
 			t.Errorf("%+v", listing)
 		}
 	}

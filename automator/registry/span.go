@@ -10,7 +10,7 @@ import (
 const (
 	wholeEvery   = time.Hour      // a whole list is made again, at the latest
 	distrustFor  = 24 * time.Hour // parts that were out of order are not asked for again
-	maxSpanPages = 20             // of all parts together: they are held until all are read
+	maxSpanPages = 60             // of all parts together: they are held until all are read
 )
 
 // order is what whole lists of a repository have taught.
