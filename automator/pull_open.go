@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"sealift.dev/automator/forge"
 	"sealift.dev/automator/remote"
@@ -85,15 +86,20 @@ func (a *Automator) settlePulls(ctx context.Context, t *turn) error {
 	p, err := a.openPulls(ctx, t)
 	if err == nil {
 		t.pulls = p
-		t.latest, err = p.settle(ctx, t.tip, t.ledger, t.groupNames(), func(policy string) bool {
-			i := t.settings.find(policy)
-			return i >= 0 && t.settings.images[i].order.Moving() != ""
-		})
+		t.latest, err = p.settle(ctx, t.tip, t.ledger, t.groupNames(), t.differsByDigest)
 	}
 	if err != nil {
 		return fmt.Errorf("pull requests of %s: %w", a.opts.Repo, err)
 	}
 	return nil
+}
+
+// differsByDigest says that what is new about a tag is its digest: it is one that moves, or the
+// base has it already.
+func (t *turn) differsByDigest(policy, tag string) bool {
+	i := t.settings.find(policy)
+	return i >= 0 && t.settings.images[i].order.Moving() != "" ||
+		slices.ContainsFunc(t.spots[policy], func(s spot) bool { return s.tag == tag })
 }
 
 // requestPulls brings one pull request per group up to date: branches are made anew from the

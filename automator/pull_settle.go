@@ -15,11 +15,11 @@ import (
 
 // settle asks what people did with the requests of the groups, before anything is decided: what
 // was merged was written, and what was closed is held. It returns the latest request of each
-// branch, an open one before others. Moving says which images follow a tag's digest.
+// branch, an open one before others. ByDigest says of which images a tag was to be pinned anew.
 //
 // A base that moved since tip was read is a *remote.RejectedError: what was merged is not in
 // what was read, and would look reverted.
-func (p *pulls) settle(ctx context.Context, tip string, l *ledger.Ledger, groups []string, moving func(policy string) bool) (map[string]forge.Request, error) {
+func (p *pulls) settle(ctx context.Context, tip string, l *ledger.Ledger, groups []string, byDigest func(policy, tag string) bool) (map[string]forge.Request, error) {
 	if p.forge == nil {
 		return nil, nil
 	}
@@ -43,7 +43,7 @@ func (p *pulls) settle(ctx context.Context, tip string, l *ledger.Ledger, groups
 		case r.State == forge.StateMerged && known && isAbout(entry, r):
 			merged[head] = entry
 		case r.State == forge.StateClosed:
-			p.refuse(l, r, proposed(&r, entry), moving)
+			p.refuse(l, r, proposed(&r, entry), byDigest)
 			delete(l.Requests, head)
 		}
 	}
@@ -84,7 +84,7 @@ func isAbout(entry ledger.Request, r forge.Request) bool {
 
 // refuse holds what a person closed. The hold is from when the request was closed, so that a
 // later release lifts it also if the ledger was lost; a hold that is there stays as it is.
-func (p *pulls) refuse(l *ledger.Ledger, r forge.Request, images map[string]hold.Written, moving func(string) bool) {
+func (p *pulls) refuse(l *ledger.Ledger, r forge.Request, images map[string]hold.Written, byDigest func(policy, tag string) bool) {
 	since := r.Closed.UTC().Truncate(time.Second)
 	if since.IsZero() {
 		since = p.now
@@ -92,7 +92,7 @@ func (p *pulls) refuse(l *ledger.Ledger, r forge.Request, images map[string]hold
 	for policy, w := range images {
 		h := hold.Hold{Image: policy, Kind: hold.Closed, Reason: fmt.Sprintf("pull request %d", r.Number), Since: since}
 		switch {
-		case !moving(policy):
+		case !byDigest(policy, w.Tag):
 			h.Version = w.Tag
 		case w.Digest != "":
 			h.Digest = w.Digest

@@ -177,6 +177,9 @@ func (q Question) ended(h Hold, frozen map[int]string) bool {
 	switch {
 	case h.Kind == Explicit:
 		return true // it is not the ledger's
+	case h.Digest != "" && h.Kind == Closed: // it was never written: another one, or this, came since
+		return slices.ContainsFunc(q.Written, func(w Written) bool { return w.At.After(h.Since) && w.Digest != "" }) ||
+			slices.ContainsFunc(q.Values, func(v Value) bool { return v.Digest == h.Digest })
 	case h.Digest != "":
 		return !written(func(w Written) bool { return w.Digest == h.Digest }) ||
 			slices.ContainsFunc(q.Values, func(v Value) bool { return v.Digest == h.Digest })

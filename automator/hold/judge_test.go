@@ -149,6 +149,19 @@ func TestRevertedDigest(t *testing.T) {
 	}
 }
 
+func TestClosedDigest(t *testing.T) {
+	q := ask(t, "a=1.1.0@sha256:old")
+	q.Written = []Written{wrote("1.1.0@sha256:old", "a")}
+	q.Stored = []Hold{{Kind: Closed, Digest: "sha256:no", Since: now}}
+	if o := Judge(q); len(o.Holds) != 1 || !o.Holds[0].CoversDigest("sha256:no") || o.Holds[0].Covers("1.1.0", "1.1.0", q.Compare) {
+		t.Errorf("holds %v", o.Holds)
+	}
+	q.Written[0].Digest, q.Written[0].At = "sha256:newer", now.Add(time.Hour)
+	if o := Judge(q); slices.ContainsFunc(o.Holds, func(h Hold) bool { return h.Kind == Closed }) {
+		t.Errorf("after a newer one: %v", o.Holds)
+	}
+}
+
 func TestFrozenPlaces(t *testing.T) {
 	q := ask(t, "a=1.1.0 b=1.1.0 c=feature-x")
 	q.Values[0].Held, q.Values[1].Foreign = true, true
