@@ -101,6 +101,7 @@ func (f *File) find() error {
 		f.places = append(f.places, Place{Problem: fmt.Sprintf("its markers do not count: %v", err), node: -1})
 	}
 	lines := newLines(f.data)
+	work := maxMatchWork
 	var roots []*node
 	if keyed && err == nil {
 		roots = parsed.roots()
@@ -109,7 +110,7 @@ func (f *File) find() error {
 		t := &f.targets[i]
 		switch {
 		case t.expr != nil:
-			f.places = append(f.places, t.search(f.data, lines)...)
+			f.places = append(f.places, t.search(f.data, lines, &work)...)
 		case err != nil:
 			f.places = append(f.places, t.lost(t.keys[0].name, t.keys[0].part, err.Error()))
 		default:

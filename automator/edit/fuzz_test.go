@@ -192,9 +192,17 @@ func FuzzTOML(f *testing.F) {
 		if len(data) > 4096 || checkText(data) != nil {
 			return
 		}
+		var checked map[string]any
+		valid := toml.Unmarshal(bytes.TrimPrefix(data, []byte("\ufeff")), &checked)
 		parsed, err := readTOML(data)
-		if err != nil {
-			return
+		if err != nil && valid == nil && !strings.Contains(err.Error(), "more than 200") {
+			t.Fatalf("%q: %v", data, err)
+		}
+		if err == nil && valid != nil && strings.Contains(valid.Error(), "already") {
+			t.Fatalf("%q: %v", data, valid)
+		}
+		if err != nil || valid != nil {
+			return // the decoder also checks what numbers and dates mean
 		}
 		out, n := fuzzSplice(t, "x.toml", data, allTexts(t, parsed))
 		var was, is map[string]any

@@ -13,7 +13,7 @@ const (
 	maxExpression = 1024    // bytes
 	maxProgram    = 1000    // instructions that it compiles to
 	maxMatches    = 1000    // in one file
-	maxMatchWork  = 4 << 30 // matches, times instructions, times bytes of the file
+	maxMatchWork  = 1 << 30 // of all in one file: matches, times instructions, times bytes
 )
 
 // expression is a regular expression with the group that is the value.
@@ -50,10 +50,15 @@ func newExpression(text string) (*expression, error) {
 	return &expression{Regexp: expr, group: 1, size: len(program.Inst)}, nil
 }
 
-// search finds every match in a file.
-func (t *Target) search(data []byte, lines lines) []Place {
-	limit := min(maxMatches, maxMatchWork/(len(data)+1)/t.expr.size+1)
+// search finds every match in a file, and takes its work from what is left.
+func (t *Target) search(data []byte, lines lines, left *int) []Place {
+	cost := (len(data) + 1) * t.expr.size
+	limit := min(maxMatches, *left/cost)
+	if limit < 1 {
+		return []Place{t.lost(t.expr.String(), t.part, "the file is too large for so many regular expressions")}
+	}
 	matches := t.expr.FindAllSubmatchIndex(data, limit+1)
+	*left -= (len(matches) + 1) * cost
 	if len(matches) > limit {
 		return []Place{t.lost(t.expr.String(), t.part, fmt.Sprintf("it matches more than %d times", limit))}
 	}

@@ -183,7 +183,7 @@ func TestRegexpsThatLeadAstray(t *testing.T) {
 		"nothing":       {"a", "b", "(a)", "it matches nothing"},
 		"lines":         {"a", "b\nb", "(?s)(.*)", "more than one value on one line"},
 		"too often":     {"a", strings.Repeat("a\n", 1001), "(?m)^(a)", "more than 1000 times"},
-		"too much work": {"a", strings.Repeat("a\n", 500_000), "(?m)^(a.{90})?", "more than 45 times"},
+		"too much work": {"a", strings.Repeat("a\n", 500_000), "(?m)^(a.{90})?", "more than 11 times"},
 		"never again":   {"a", "v: 0.1", `v: (0\.\d)`, "it would match something else"},
 		"eats more":     {"a", "a aa", `(a)\b`, "it would match something else"},
 		"not YAML then": {"a.yaml", "a: [b, cd]\n", `a: (\S.*)`, "the edit would change more"},

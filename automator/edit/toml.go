@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
@@ -17,14 +16,9 @@ type tomlFile struct {
 }
 
 func readTOML(data []byte) (*tomlFile, error) {
-	r := tomlReader{lines: newLines(data), fields: map[*node]map[string]*node{}}
+	r := tomlReader{lines: newLines(data), fields: map[*node]map[string]*node{}, made: map[*node]maker{}}
 	r.begin = len(data) - len(bytes.TrimPrefix(data, []byte("\ufeff")))
 	data = data[r.begin:]
-	// What follows reads the grammar; this also refuses what is defined twice.
-	var checked map[string]any
-	if err := toml.Unmarshal(data, &checked); err != nil {
-		return nil, tomlError(err)
-	}
 	r.root = r.add(kindMapping)
 	r.table = r.root
 	r.parser.Reset(data)
@@ -34,16 +28,16 @@ func readTOML(data []byte) (*tomlFile, error) {
 		}
 	}
 	if err := r.parser.Error(); err != nil {
-		return nil, tomlError(err)
+		return nil, r.explain(err)
 	}
 	return &tomlFile{root: r.root, nodes: r.nodes}, nil
 }
 
-func tomlError(err error) error {
-	var where *toml.DecodeError
-	if errors.As(err, &where) {
-		line, _ := where.Position()
-		return fmt.Errorf("line %d: %w", line, err)
+// explain says where err is.
+func (r *tomlReader) explain(err error) error {
+	var where *unstable.ParserError
+	if errors.As(err, &where) && len(where.Highlight) > 0 {
+		return fmt.Errorf("line %d: %w", r.lines.at(r.begin+int(r.parser.Range(where.Highlight).Offset)), err)
 	}
 	return err
 }
@@ -62,7 +56,8 @@ func (t *tomlFile) verify(after []byte, want map[int]string, loose bool) error {
 	return compare(t.nodes, again.nodes, want, loose)
 }
 
-// tomlReader builds the tree that the expressions of a file describe.
+// tomlReader builds the tree that the expressions of a file describe. The library's own
+// decoder takes quadratic time for many keys, and tells no places.
 type tomlReader struct {
 	parser unstable.Parser
 	begin  int // behind the byte order mark
@@ -72,7 +67,21 @@ type tomlReader struct {
 	root   *node
 	table  *node // of the header read last
 	fields map[*node]map[string]*node
+	made   map[*node]maker // of tables and arrays
 }
+
+// maker is what a table was made by, and so what may add to it.
+type maker int
+
+const (
+	byNeed   maker = iota // a longer header
+	byHeader              // [table]: not again
+	byArray               // [[table]]: again and again
+	byDots                // a dotted key of the table around it
+	byValue               // an inline table or array: nothing
+)
+
+var errTwice = errors.New("a key is defined twice")
 
 func (r *tomlReader) add(kind kind) *node {
 	n := &node{kind: kind, index: len(r.nodes), line: r.line}
@@ -83,25 +92,29 @@ func (r *tomlReader) add(kind kind) *node {
 func (r *tomlReader) expression(e *unstable.Node) error {
 	switch e.Kind {
 	case unstable.Table, unstable.ArrayTable:
-		n, key, err := r.descend(r.root, e.Key())
+		n, key, err := r.descend(r.root, e.Key(), byNeed)
 		if err != nil {
 			return err
 		}
-		r.table = r.field(n, key, e.Kind == unstable.ArrayTable)
+		r.table, err = r.header(n, key, e.Kind == unstable.ArrayTable)
+		return err
 	case unstable.KeyValue:
 		return r.assign(r.table, e)
 	}
 	return nil
 }
 
-// descend goes down a dotted key, up to its last part.
-func (r *tomlReader) descend(n *node, it unstable.Iterator) (*node, string, error) {
+// descend goes down a dotted key, up to its last part; tables that are missing are made.
+func (r *tomlReader) descend(n *node, it unstable.Iterator, by maker) (*node, string, error) {
 	last, depth := "", 0
 	for it.Next() {
 		key := it.Node()
 		r.line = r.lines.at(r.begin + int(key.Raw.Offset))
 		if depth > 0 {
-			n = r.field(n, last, false)
+			var err error
+			if n, err = r.into(n, last, by); err != nil {
+				return nil, "", err
+			}
 		}
 		if depth++; depth > maxDepth {
 			return nil, "", fmt.Errorf("a key has more than %d parts", maxDepth)
@@ -111,27 +124,46 @@ func (r *tomlReader) descend(n *node, it unstable.Iterator) (*node, string, erro
 	return n, last, nil
 }
 
-// field is the table at a key of n, which is made if it is not there. Of an array of
-// tables it is the last; more adds one to it.
-func (r *tomlReader) field(n *node, key string, more bool) *node {
+// into is the table at a key of n. Of an array of tables it is the last.
+func (r *tomlReader) into(n *node, key string, by maker) (*node, error) {
 	child := r.fields[n][key]
-	if child == nil {
-		kind := kindMapping
-		if more {
-			kind = kindSequence
-		}
-		child = r.add(kind)
+	switch {
+	case child == nil:
+		child = r.add(kindMapping)
+		r.made[child] = by
 		r.attach(n, key, child)
+	case by == byDots && r.made[child] != byDots, child.kind == kindText || child.kind == kindOther, r.made[child] == byValue:
+		return nil, errTwice
+	case r.made[child] == byArray:
+		return child.children[len(child.children)-1], nil
 	}
-	if more {
+	return child, nil
+}
+
+// header is the table that a header makes.
+func (r *tomlReader) header(n *node, key string, array bool) (*node, error) {
+	child := r.fields[n][key]
+	if array {
+		if child == nil {
+			child = r.add(kindSequence)
+			r.made[child] = byArray
+			r.attach(n, key, child)
+		}
+		if r.made[child] != byArray {
+			return nil, errTwice
+		}
 		item := r.add(kindMapping)
 		child.children = append(child.children, item)
-		return item
+		return item, nil
 	}
-	if child.kind == kindSequence && len(child.children) > 0 {
-		return child.children[len(child.children)-1]
+	if child == nil {
+		child = r.add(kindMapping)
+		r.attach(n, key, child)
+	} else if child.kind != kindMapping || r.made[child] != byNeed {
+		return nil, errTwice
 	}
-	return child
+	r.made[child] = byHeader
+	return child, nil
 }
 
 func (r *tomlReader) attach(n *node, key string, child *node) {
@@ -145,14 +177,18 @@ func (r *tomlReader) attach(n *node, key string, child *node) {
 
 // assign reads KEY = VALUE into a table.
 func (r *tomlReader) assign(table *node, e *unstable.Node) error {
-	n, key, err := r.descend(table, e.Key())
+	n, key, err := r.descend(table, e.Key(), byDots)
 	if err != nil {
 		return err
+	}
+	if r.fields[n][key] != nil {
+		return errTwice
 	}
 	value, err := r.value(e.Value())
 	if err != nil {
 		return err
 	}
+	r.made[value] = byValue
 	r.attach(n, key, value)
 	return nil
 }
