@@ -58,6 +58,9 @@ type listed struct{ path, blob, odd string }
 func (a *Automator) readFiles(ctx context.Context, t *turn) (*reading, error) {
 	r := &reading{tip: t.tip, files: map[string]*edit.File{}, trust: map[string][]verify.NamedPolicy{}}
 	s := settings{flux: true}
+	if err := a.prefetch(ctx, t.tree); err != nil {
+		return nil, err
+	}
 	data, err := a.config(ctx, t.tree)
 	if err == nil {
 		s, err = parseSettings(data)
@@ -89,6 +92,17 @@ func (a *Automator) readFiles(ctx context.Context, t *turn) (*reading, error) {
 		return nil, err
 	}
 	return r, a.readSidecars(ctx, t.tree, r)
+}
+
+// prefetch asks for all YAML files that are not known, sealift.yaml and the holds among them,
+// in one request: what the settings name besides is asked for later.
+func (a *Automator) prefetch(ctx context.Context, tree tree) error {
+	files, err := a.wanted(ctx, tree, nil)
+	if err != nil {
+		return err
+	}
+	_, err = a.contents(ctx, tree, &reading{}, files)
+	return err
 }
 
 // config is sealift.yaml: the one that was given, else that of the tree.

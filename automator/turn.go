@@ -62,6 +62,7 @@ func (a *Automator) read(ctx context.Context) (*turn, error) {
 	}
 	tip, ok := refs[headsPrefix+branch]
 	if !ok {
+		a.named = "" // it may have had another name
 		return t, fmt.Errorf("%s has no branch %q; hint: push it first, or name another", a.opts.Repo, branch)
 	}
 	t.tip = tip
