@@ -51,6 +51,8 @@ func TestRegistryFlags(t *testing.T) {
 		"a server by URL":      {[]string{"--token-server", "https://auth.example.com"}, exitUsage, "is not HOST[:PORT]"},
 		"no token server":      {[]string{"--token-server", ""}, exitUsage, "is not HOST[:PORT]"},
 		"a token server":       {[]string{"--registry-ca", ca, "--token-server", "[::1]:5000", "--token-server", "auth.example.com"}, exitError, "not found"},
+		"no such cloud":        {[]string{"--registry-ca", ca, "--registry-cloud", "elsewhere"}, exitUsage, `cloud "elsewhere" is not known; hint: aws, azure or gcp`},
+		"a cloud of others":    {[]string{"--registry-ca", ca, "--registry-cloud", "aws", "--registry-cloud", "gcp"}, exitError, "not found"},
 		"half a pair":          {[]string{"--registry-cert", ca}, exitUsage, "client certificate"},
 	} {
 		t.Run(name, func(t *testing.T) {
