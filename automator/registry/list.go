@@ -208,22 +208,22 @@ func (l *lister) parts(ctx context.Context, spans []span) (found, error) {
 			if pages++; pages > maxSpanPages {
 				return found{}, errUnordered
 			}
-			before := from
+			at := from
 			p, err := l.page(ctx, after(from), func(tag string) error {
-				if tag <= before {
+				if tag <= at {
 					return errUnordered
 				}
-				before = tag
+				at = tag
 				f.take(tag)
 				return nil
 			})
 			if err != nil {
 				return found{}, err
 			}
-			if p.next != "" && (p.count == 0 || lastOf(p.next) != before) {
+			if p.next != "" && (p.count == 0 || lastOf(p.next) != at) {
 				return found{}, errUnordered
 			}
-			last, more = before, p.next != "" || p.count >= pageTags
+			last, more = at, p.next != "" || p.count >= pageTags
 		}
 	}
 	return f, nil
