@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +37,7 @@ type yard struct {
 	dir      string
 	work     string
 	env      []string // beside what every run has
+	flags    []string // of every automate
 }
 
 // yardOptions stand something in front of the servers. The zero value: nothing.
@@ -217,7 +219,7 @@ func (y *yard) automate(more ...string) pass {
 
 // attempt is automate for other goroutines than the test's.
 func (y *yard) attempt(more ...string) (pass, error) {
-	args := append([]string{"automate", "--repo", y.url, "--branch", "main", "-o", "json"}, more...)
+	args := slices.Concat([]string{"automate", "--repo", y.url, "--branch", "main", "-o", "json"}, y.flags, more)
 	var p pass
 	out, problem, err := y.run(args...)
 	p.out, p.problem, p.code = out, problem, exitCode(err)
