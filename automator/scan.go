@@ -77,7 +77,7 @@ func (a *Automator) scanRepository(ctx context.Context, t *turn, name string, im
 	var wants []registry.Want
 	for i, img := range images {
 		found[i] = scanned{rule: ruleID(img), run: a.runs, at: t.now, asked: map[string]bool{}, present: map[string]bool{}}
-		found[i].collector = img.order.Collect(choose.Options{Keep: keepOf(img), Seen: t.seen[img.policy]})
+		found[i].collector = img.order.Collect(choose.Options{Keep: t.keep(img), Seen: t.seen[img.policy]})
 		if moving := img.order.Moving(); moving != "" {
 			found[i].collector.Offer(moving) // its digest says whether it is there
 			continue
@@ -103,11 +103,11 @@ func (a *Automator) scanRepository(ctx context.Context, t *turn, name string, im
 	}
 }
 
-// keepOf is how many candidates are worth keeping. Where tags have to grow old, those that are
-// young may be many, and the ones behind them are what is to be written.
-func keepOf(img followed) int {
+// keep is how many candidates of an image are worth keeping. Those that are too young, or that
+// somebody holds, may be many, and the ones behind them are what is to be written.
+func (t *turn) keep(img followed) int {
 	const few, many = 32, 256
-	if img.MinimumAge.Duration > 0 {
+	if len(t.reading.holds.Holds) > 0 || img.MinimumAge.Duration > 0 {
 		return many
 	}
 	return few

@@ -32,3 +32,20 @@ func TestManyYoungTags(t *testing.T) {
 		mustRun(t, options)
 	}
 }
+
+// TestManyHeldTags: a held range does not hide what is below it.
+func TestManyHeldTags(t *testing.T) {
+	tags := []string{"1.0.0", "1.0.1"}
+	for i := range 40 {
+		tags = append(tags, fmt.Sprintf("2.0.%d", i))
+	}
+	image := newRegistry(t, tags...)
+	holds := "apiVersion: sealift.dev/v1alpha1\nkind: ImageHolds\nholds:\n- {image: shop, version: '>=2.0.0', reason: later}\n"
+	git := newGitServer(t, map[string]string{
+		"sealift.yaml": configFor(image, "*"), "shop.yaml": deployment(image + ":1.0.0"), ".sealift/images.yaml": holds,
+	}, nil)
+	mustRun(t, git.options())
+	if got := git.show("shop.yaml"); !strings.Contains(got, "1.0.1") {
+		t.Errorf("shop.yaml is %q", got)
+	}
+}
