@@ -299,19 +299,6 @@ func TestManySpellingsAreBounded(t *testing.T) {
 	}
 }
 
-func TestSkipped(t *testing.T) {
-	skip := func(tag string) string {
-		if tag == "1.2.0" {
-			return "held"
-		}
-		return ""
-	}
-	ranked, err := rank(t, Rule{Semver: "*"}, Options{Skip: skip}, "1.2.0", "1.1.0")
-	if err != nil || len(ranked) != 1 || ranked[0].Tag() != "1.1.0" {
-		t.Errorf("got %v, %v", ranked, err)
-	}
-}
-
 func BenchmarkCollect(b *testing.B) {
 	for _, rule := range []Rule{{Semver: ">=1.0.0"}, {Numerical: "asc", Match: `^1\.(\d+)\.3$`, Extract: "$1"}, {Alphabetical: "asc"}} {
 		p, err := New(rule)

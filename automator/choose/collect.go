@@ -17,8 +17,6 @@ const (
 type Options struct {
 	// Keep is how many candidates are kept. Default: 32; most: 1024.
 	Keep int
-	// Skip says why a tag that would be a candidate is none, such as a hold; empty: it is one.
-	Skip func(tag string) (reason string)
 	// Seen is when a tag came, for the policy newest. Nil, or a zero time: before all others.
 	Seen func(tag string) time.Time
 }
@@ -59,7 +57,7 @@ func (c *Collector) Offer(tag string) {
 	if !same && i == c.options.Keep {
 		return
 	}
-	if c.policy.order.admits(at) != "" || c.options.Skip != nil && c.options.Skip(tag) != "" {
+	if c.policy.order.admits(at) != "" {
 		return
 	}
 	if same {
