@@ -63,6 +63,9 @@ func (p *pulls) bring(ctx context.Context, base *remote.Snapshot, l *ledger.Ledg
 		return nil, err
 	}
 	for _, one := range all {
+		if one.err != nil {
+			continue
+		}
 		facts, err := p.look(ctx, base, one, l)
 		if err != nil {
 			one.err = err
@@ -126,6 +129,9 @@ func (p *pulls) gather(ctx context.Context, l *ledger.Ledger, latest map[string]
 		return nil, err
 	}
 	for _, one := range all {
+		if one.head == p.base {
+			one.err = errors.New("it is the branch that is merged into; hint: another automate.pullRequests.branch, or group")
+		}
 		one.tip = refs[headsPrefix+one.head]
 		one.result = PullRequest{Group: one.name, Branch: one.head}
 		if r, ok := latest[one.head]; ok {

@@ -174,9 +174,9 @@ func TestLongBodyIsCut(t *testing.T) {
 }
 
 func TestMarks(t *testing.T) {
-	body := "text\n" + mark{Images: map[string]string{"a:a": "1.1.0@sha256:ab"}, Text: "x"}.String()
+	body := "text\n" + mark{Images: map[string]string{"a:a": "1.1.0@sha256:" + strings.Repeat("ab", 32), "b:b": "no tag", "c:c": strings.Repeat("1", 200)}, Text: "x"}.String()
 	got := proposed(&forge.Request{Body: body}, ledger.Request{})
-	if w := got["a:a"]; w.Tag != "1.1.0" || w.Digest != "sha256:ab" {
+	if w := got["a:a"]; w.Tag != "1.1.0" || w.Digest != "sha256:"+strings.Repeat("ab", 32) || len(got) != 1 {
 		t.Errorf("%+v", got)
 	}
 	if got := proposed(&forge.Request{Body: withdrawn(body)}, ledger.Request{}); got != nil {

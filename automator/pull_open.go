@@ -96,10 +96,13 @@ func (a *Automator) settlePulls(ctx context.Context, t *turn) error {
 
 // differsByDigest says that what is new about a tag is its digest: it is one that moves, or the
 // base has it already.
-func (t *turn) differsByDigest(policy, tag string) bool {
+func (t *turn) differsByDigest(policy, tag string) (anew, followed bool) {
 	i := t.settings.find(policy)
-	return i >= 0 && t.settings.images[i].order.Moving() != "" ||
-		slices.ContainsFunc(t.spots[policy], func(s spot) bool { return s.tag == tag })
+	if i < 0 {
+		return false, false
+	}
+	return t.settings.images[i].order.Moving() != "" ||
+		slices.ContainsFunc(t.spots[policy], func(s spot) bool { return s.tag == tag }), true
 }
 
 // requestPulls brings one pull request per group up to date: branches are made anew from the

@@ -15,55 +15,67 @@ import (
 
 // settle asks what people did with the requests of the groups, before anything is decided: what
 // was merged was written, and what was closed is held. It returns the latest request of each
-// branch, an open one before others. ByDigest says of which images a tag was to be pinned anew.
-//
-// A base that moved since tip was read is a *remote.RejectedError: what was merged is not in
-// what was read, and would look reverted.
-func (p *pulls) settle(ctx context.Context, tip string, l *ledger.Ledger, groups []string, byDigest func(policy, tag string) bool) (map[string]forge.Request, error) {
+// branch, an open one before others. ByDigest says of which images a tag was to be pinned anew,
+// and which are followed.
+func (p *pulls) settle(ctx context.Context, tip string, l *ledger.Ledger, groups []string, byDigest func(policy, tag string) (anew, followed bool)) (map[string]forge.Request, error) {
 	if p.forge == nil {
 		return nil, nil
 	}
-	latest := map[string]forge.Request{}
-	merged := map[string]ledger.Request{}
 	requests, err := p.forge.Find(ctx, p.base, p.headsOf(l, groups)...)
 	if err != nil {
 		return nil, err
 	}
+	latest := map[string]forge.Request{}
 	for head, found := range requests {
 		if len(found) == 0 {
 			continue
 		}
-		r := found[0]
+		latest[head] = found[0]
 		if i := slices.IndexFunc(found, func(r forge.Request) bool { return r.State == forge.StateOpen }); i >= 0 {
-			r = found[i]
+			latest[head] = found[i]
 		}
-		latest[head] = r
 		entry, known := l.Requests[head]
-		switch {
-		case r.State == forge.StateMerged && known && isAbout(entry, r):
-			merged[head] = entry
-		case r.State == forge.StateClosed:
-			p.refuse(l, r, proposed(&r, entry), byDigest)
+		p.merged[head] = known && latest[head].State == forge.StateMerged && isAbout(entry, latest[head])
+		for _, r := range found {
+			if r.State == forge.StateMerged {
+				break // what was closed before it is settled
+			}
+			if r.State == forge.StateClosed {
+				p.refuse(l, r, proposed(&r, entry), byDigest)
+			}
+		}
+		if latest[head].State == forge.StateClosed {
 			delete(l.Requests, head)
 		}
 	}
-	if len(merged) > 0 {
-		refs, err := p.git.Refs(ctx, headsPrefix+p.base)
-		if err != nil {
-			return nil, err
-		}
-		if refs[headsPrefix+p.base] != tip {
-			return nil, &remote.RejectedError{Ref: headsPrefix + p.base, Reason: "the branch has moved on"}
+	return latest, p.noteMerged(ctx, tip, l)
+}
+
+// noteMerged counts what was merged as written. A base that moved since tip was read is a
+// *remote.RejectedError: what was merged is not in what was read, and would look reverted.
+func (p *pulls) noteMerged(ctx context.Context, tip string, l *ledger.Ledger) error {
+	for head, merged := range p.merged {
+		if !merged {
+			delete(p.merged, head)
 		}
 	}
-	for head, entry := range merged {
-		for policy, w := range entry.Images {
+	if len(p.merged) == 0 {
+		return nil
+	}
+	refs, err := p.git.Refs(ctx, headsPrefix+p.base)
+	if err != nil {
+		return err
+	}
+	if refs[headsPrefix+p.base] != tip {
+		return &remote.RejectedError{Ref: headsPrefix + p.base, Reason: "the branch has moved on"}
+	}
+	for head := range p.merged {
+		for policy, w := range l.Requests[head].Images {
 			entryOf(l, policy).Wrote(w)
 		}
 		delete(l.Requests, head)
-		p.merged[head] = true
 	}
-	return latest, nil
+	return nil
 }
 
 // headsOf are the branches of the groups, and of requests in the ledger.
@@ -84,15 +96,18 @@ func isAbout(entry ledger.Request, r forge.Request) bool {
 
 // refuse holds what a person closed. The hold is from when the request was closed, so that a
 // later release lifts it also if the ledger was lost; a hold that is there stays as it is.
-func (p *pulls) refuse(l *ledger.Ledger, r forge.Request, images map[string]hold.Written, byDigest func(policy, tag string) bool) {
+func (p *pulls) refuse(l *ledger.Ledger, r forge.Request, images map[string]hold.Written, byDigest func(policy, tag string) (anew, followed bool)) {
 	since := r.Closed.UTC().Truncate(time.Second)
 	if since.IsZero() {
 		since = p.now
 	}
 	for policy, w := range images {
 		h := hold.Hold{Image: policy, Kind: hold.Closed, Reason: fmt.Sprintf("pull request %d", r.Number), Since: since}
+		anew, followed := byDigest(policy, w.Tag)
 		switch {
-		case !byDigest(policy, w.Tag):
+		case !followed:
+			continue
+		case !anew:
 			h.Version = w.Tag
 		case w.Digest != "":
 			h.Digest = w.Digest

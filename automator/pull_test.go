@@ -11,11 +11,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
+	"sealift.dev/automator/hold"
 	"sealift.dev/automator/ledger"
 	"sealift.dev/test/stage/forges"
 )
@@ -527,5 +529,59 @@ func TestIdlePassIsCheap(t *testing.T) {
 	log := r.forge.Log()[asked:]
 	if got := a.Traffic().Requests - before.Requests; got > 2 || len(log) != 1 || !strings.HasSuffix(log[0], " 304") {
 		t.Errorf("%d requests to Git, and to the forge %q", got, log)
+	}
+}
+
+// TestEveryClosedPullRequestHolds loses the ledger after two of them.
+func TestEveryClosedPullRequestHolds(t *testing.T) {
+	for _, kind := range forgeKinds() {
+		t.Run(string(kind), func(t *testing.T) {
+			r := newPullRig(t, kind, "", "")
+			for i, version := range []string{"1.1.0", "1.2.0"} {
+				addTags(t, r.images[0], version)
+				r.run()
+				if err := r.forge.Reject(i + 1); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r.git(r.bare, "update-ref", "-d", ledger.Ref)
+			r.run()
+			r.requests("closed sealift/images: Update app0 to 1.1.0", "closed sealift/images: Update app0 to 1.2.0")
+		})
+	}
+}
+
+// TestReleaseLiftsAClosedPullRequest also after the ledger was lost.
+func TestReleaseLiftsAClosedPullRequest(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		t.Run(fmt.Sprintf("ledger lost %v", lost), func(t *testing.T) {
+			r := newPullRig(t, forges.GitHub, "", "")
+			addTags(t, r.images[0], "1.1.0")
+			r.run()
+			if err := r.forge.Reject(1); err != nil {
+				t.Fatal(err)
+			}
+			r.run()
+			if lost {
+				r.git(r.bare, "update-ref", "-d", ledger.Ref)
+			}
+			file, _, err := hold.Release(nil, hold.Entry{Image: "app0", Since: time.Now()}, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.commit("Release", map[string]string{hold.Path: string(file)})
+			r.run()
+			r.requests("closed sealift/images: Update app0 to 1.1.0", "open sealift/images: Update app0 to 1.1.0")
+		})
+	}
+}
+
+// TestBaseIsNoHead has a group whose branch would be the base.
+func TestBaseIsNoHead(t *testing.T) {
+	r := newPullRig(t, forges.GitHub, ", branch: m", "ain")
+	addTags(t, r.images[0], "1.1.0")
+	before := r.tip()
+	if _, err := Run(t.Context(), r.opts); err == nil || !strings.Contains(err.Error(), "merged into") || r.tip() != before {
+		t.Errorf("%v, main at %s", err, r.tip())
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -259,9 +260,11 @@ func proposed(r *forge.Request, entry ledger.Request) map[string]hold.Written {
 		return entry.Images
 	}
 	images := map[string]hold.Written{}
+	valid := regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}(@sha256:[0-9a-f]{64})?$`)
 	for image, ref := range m.Images {
-		tag, digest, _ := strings.Cut(ref, "@")
-		images[image] = hold.Written{Tag: tag, Digest: digest}
+		if tag, digest, _ := strings.Cut(ref, "@"); valid.MatchString(ref) {
+			images[image] = hold.Written{Tag: tag, Digest: digest}
+		}
 	}
 	return images
 }
