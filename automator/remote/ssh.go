@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/url"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -93,17 +92,13 @@ func parseKnownHosts(content []byte) (db *knownhosts.HostKeyDB, err error) {
 	if len(bytes.TrimSpace(content)) == 0 {
 		return nil, errors.New("no SSH server's key is known; hint: pass what ssh-keyscan HOST prints, once you have compared it with what the server's owner publishes")
 	}
-	file, err := os.CreateTemp("", "known_hosts")
+	name, remove, err := asFile(content)
 	if err != nil {
-		return nil, fmt.Errorf("reading the known hosts: %w; hint: set TMPDIR to a folder that can be written to", err)
-	}
-	defer func() { err = errors.Join(err, os.Remove(file.Name())) }()
-	_, err = file.Write(content)
-	if err := errors.Join(err, file.Close()); err != nil {
 		return nil, fmt.Errorf("reading the known hosts: %w", err)
 	}
-	if db, err = knownhosts.NewDB(file.Name()); err != nil {
-		return nil, fmt.Errorf("reading the known hosts: %s", strings.ReplaceAll(oneLine(err.Error()), file.Name(), "line "))
+	defer func() { err = errors.Join(err, remove()) }()
+	if db, err = knownhosts.NewDB(name); err != nil {
+		return nil, fmt.Errorf("reading the known hosts: %s", strings.ReplaceAll(oneLine(err.Error()), name+":", "line "))
 	}
 	return db, nil
 }

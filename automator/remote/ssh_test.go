@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -124,6 +125,20 @@ func TestSSHOptions(t *testing.T) {
 	r := s.open(login(git), func(o *Options) { o.URL = git.URL + "/nothing/there.git" })
 	_, err = r.Refs(t.Context(), "refs/heads/main")
 	wantError(t, err, "reading the branches of "+git.URL, "the server says: ", "not appear to be a git repository")
+}
+
+// TestNothingIsWritten: in a container whose file system cannot be written to.
+func TestNothingIsWritten(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("containers have Linux")
+	}
+	_, git := newSSHServer(t, stage.SSHGitOptions{})
+	t.Setenv("TMPDIR", "/nothing/there")
+	for range 2 {
+		if _, err := parseKnownHosts(git.KnownHosts); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // TestSSHStalled: a server that answers no more, at each step.
