@@ -151,6 +151,7 @@ type Automator struct {
 	// What the last passes found; losing it costs time.
 	runs    int
 	named   string // the branch that sealift.yaml names
+	base    *remote.Snapshot
 	reading *reading
 	plain   map[string]bool // blobs that hold nothing of interest
 	past    past

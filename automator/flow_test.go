@@ -245,3 +245,26 @@ func TestStopInTheMiddle(t *testing.T) {
 		}
 	}
 }
+
+// TestIdleBesideAnotherBranch: while a push branch waits for people, refs are asked for alone.
+func TestIdleBesideAnotherBranch(t *testing.T) {
+	image := newRegistry(t, "1.2.0")
+	config := strings.Replace(configFor(image, "*"), "branch: main", "branch: main\n  push: {branch: bumps}", 1)
+	git := newGitServer(t, map[string]string{"sealift.yaml": config, "shop.yaml": deployment(image + ":1.1.0")}, nil)
+	a, err := New(git.options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := a.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := a.Traffic()
+	if result, err := a.Run(t.Context()); err != nil || result.Pushed {
+		t.Errorf("%+v, %v", result, err)
+	}
+	if n := a.Traffic().Requests - before.Requests; n != 1 {
+		t.Errorf("%d requests for an idle pass", n)
+	}
+}

@@ -66,9 +66,12 @@ func (a *Automator) read(ctx context.Context) (*turn, error) {
 		return t, fmt.Errorf("%s has no branch %q; hint: push it first, or name another", a.opts.Repo, branch)
 	}
 	t.tip = tip
-	if t.base, err = a.git.Snapshot(ctx, tip); err != nil {
-		return t, fmt.Errorf("reading %s: %w", branch, err)
+	if a.base == nil || a.base.Tip() != tip {
+		if a.base, err = a.git.Snapshot(ctx, tip); err != nil {
+			return t, fmt.Errorf("reading %s: %w", branch, err)
+		}
 	}
+	t.base = a.base
 	t.tree = t.base
 	if err := a.readTree(ctx, t); err != nil {
 		return t, fmt.Errorf("%s of %s: %w", branch, a.opts.Repo, err)

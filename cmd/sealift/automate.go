@@ -119,6 +119,7 @@ func (o *automateOptions) run(ctx context.Context, s streams) error {
 		return err
 	}
 	if o.watch.on {
+		spareMemory()
 		return watcher.run(ctx, automators)
 	}
 	var errs []error
