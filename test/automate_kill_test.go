@@ -71,7 +71,7 @@ func TestAutomateKilled(t *testing.T) {
 			y := newYard(t, yardOptions{registry: killer.wrap, git: stage.GitOptions{Wrap: killer.wrap}})
 			y.tag("shop", "1.0.0")
 			y.commit("one", map[string]string{
-				"sealift.yaml": y.follows("", y.semver("shop", ">=1.0.0")), "a.yaml": y.runs("shop", "1.0.0"), "b.yaml": y.runs("shop", "1.0.0")})
+				"sealift.yaml": y.follows("", y.semver("shop", ">=1.0.0", "pin: IfNotPresent")), "a.yaml": y.runs("shop", "1.0.0"), "b.yaml": y.runs("shop", "1.0.0")})
 			killed := 0
 			for n := 1; ; n++ {
 				tag := fmt.Sprintf("1.%d.0", n)
@@ -87,7 +87,7 @@ func TestAutomateKilled(t *testing.T) {
 					t.Errorf("killed at request %d, half of the update is there", n)
 				}
 				y.automate()
-				y.holds(map[string]string{"a.yaml": "shop:" + tag + " ", "b.yaml": "shop:" + tag + " "})
+				y.holds(map[string]string{"a.yaml": "shop:" + tag + "@", "b.yaml": "shop:" + tag + "@"})
 				if subjects := strings.Count(strings.Join(y.log("%s"), "\n"), tag); subjects != 1 {
 					t.Errorf("killed at request %d, the update is there %d times: %q", n, subjects, y.log("%s"))
 				}
