@@ -8,8 +8,8 @@ import (
 	"sealift.dev/test/stage/forges"
 )
 
-// forge puts a forge of some kind in front of the yard's repository.
-func (y *yard) forge(kind forges.Kind) *forges.Server {
+// proposesOn puts a forge of some kind in front of the yard's repository.
+func (y *yard) proposesOn(kind forges.Kind) *forges.Server {
 	y.t.Helper()
 	forge, err := forges.New(forges.Options{Kind: kind, Repository: y.bare(), Token: "forge-token", Labels: []string{"images"}})
 	must(y.t, err)
@@ -33,7 +33,7 @@ func TestAutomatePullRequest(t *testing.T) {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
 			y := newYard(t, yardOptions{})
-			forge := y.forge(kind)
+			forge := y.proposesOn(kind)
 			y.tag("shop", "1.0.0", "1.1.0")
 			y.commit("one", map[string]string{"sealift.yaml": y.follows(asks(kind), y.semver("shop", ">=1.0.0")), "shop.yaml": y.runs("shop", "1.0.0")})
 
@@ -86,7 +86,7 @@ func (y *yard) proposes(forge *forges.Server, n int, version string) forges.Requ
 func TestAutomatePullRequestOfPeople(t *testing.T) {
 	t.Parallel()
 	y := newYard(t, yardOptions{})
-	forge := y.forge(forges.GitHub)
+	forge := y.proposesOn(forges.GitHub)
 	y.tag("shop", "1.0.0", "1.1.0")
 	y.commit("one", map[string]string{"sealift.yaml": y.follows(asks(forges.GitHub), y.semver("shop", ">=1.0.0")), "shop.yaml": y.runs("shop", "1.0.0")})
 	r := y.proposes(forge, 1, "1.1.0")
