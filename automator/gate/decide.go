@@ -94,14 +94,23 @@ func (r *round) later(t time.Time) {
 	}
 }
 
-// there says that every place holds the candidate already, so that nothing needs a check.
+// there says that the candidate changes no place: each holds it already, or something newer,
+// so that nothing needs a check.
 func (r *round) there(ctx context.Context, c choose.Candidate) (bool, error) {
+	var holding []Value
 	for _, v := range r.Current {
-		if v.Tag != "" && !slices.Contains(c.Tags, v.Tag) || v.Pinned && v.Digest == "" {
+		switch {
+		case v.Tag != "" && !slices.Contains(c.Tags, v.Tag):
+			if r.lowers(c, v.Tag) == "" {
+				return false, nil
+			}
+		case v.Pinned && v.Digest == "":
 			return false, nil
+		default:
+			holding = append(holding, v)
 		}
 	}
-	for _, v := range r.Current {
+	for _, v := range holding {
 		if !v.Pinned || !r.Renew && !r.Moving {
 			continue
 		}
@@ -117,7 +126,7 @@ func (r *round) there(ctx context.Context, c choose.Candidate) (bool, error) {
 			return false, nil
 		}
 	}
-	return len(r.Current) > 0, nil
+	return len(holding) > 0, nil
 }
 
 // beside is a tag that places hold, for those that hold a digest alone; empty: there is none.
@@ -146,7 +155,7 @@ func (r *round) lower(c choose.Candidate) string {
 
 // lowers says why the candidate is not written in place of current; empty: it may be.
 func (q Question) lowers(c choose.Candidate, current string) string {
-	if q.AllowDowngrade || current == "" || slices.Contains(c.Tags, current) {
+	if current == "" || slices.Contains(c.Tags, current) || q.AllowDowngrade && !q.chooses(current) {
 		return ""
 	}
 	if !c.Seen.IsZero() {
@@ -159,9 +168,19 @@ func (q Question) lowers(c choose.Candidate, current string) string {
 	case !ok:
 		return fmt.Sprintf("%s and %s cannot be compared", c.Tag(), current)
 	case order < 0:
-		return fmt.Sprintf("%s is newer than %s, and downgrades are not made; hint: allowDowngrade", current, c.Tag())
+		hint := "; hint: allowDowngrade"
+		if q.AllowDowngrade {
+			hint = " from what is still a candidate"
+		}
+		return fmt.Sprintf("%s is newer than %s, and downgrades are not made%s", current, c.Tag(), hint)
 	}
 	return ""
+}
+
+// chooses says that the policy still has a tag for a candidate. Then a lower one is no reason
+// to go down: something better was refused for now.
+func (q Question) chooses(tag string) bool {
+	return slices.ContainsFunc(q.Candidates, func(c choose.Candidate) bool { return slices.Contains(c.Tags, tag) })
 }
 
 // came is when a tag was seen first. One that is not known came with the oldest that are.
@@ -211,7 +230,7 @@ func (d Decision) For(current string) (choice Choice, reason string) {
 	return Choice{}, "it is up to date"
 }
 
-// UpToDate says that every place holds the candidate already.
+// UpToDate says that no place is changed: each holds the candidate already, or something newer.
 func (d Decision) UpToDate() bool { return d.Found && len(d.Choices) == 0 }
 
 // Why is one line: the first refusal, and how many there are.

@@ -122,6 +122,10 @@ func TestGates(t *testing.T) {
 		"downgrade": {current: "2.0.0", gate: Downgrade, reason: "2.0.0 is newer than 1.3.0, and downgrades are not made"},
 		"downgrade allowed": {current: "2.0.0", change: func(q *Question, _ *world) { q.AllowDowngrade = true },
 			want: "1.3.0"},
+		"downgrade allowed, but the newest is held": {current: "1.3.0 1.2.0", change: func(q *Question, _ *world) {
+			q.AllowDowngrade, q.Holds = true, []hold.Hold{{Kind: hold.Explicit, Version: "1.3.0"}}
+		}, gate: Held, reason: "1.3.0: held"},
+		"one place has it, another something newer": {current: "2.0.0 1.3.0", change: func(q *Question, _ *world) { q.Verify = true }},
 		"not comparable": {current: "main", gate: Downgrade, reason: "1.3.0 and main cannot be compared"},
 		"window": {change: func(q *Question, _ *world) { q.Window = must(NewWindow([]string{"Mon"}, "09:00", "", "")) },
 			gate: Time, reason: "from 2026-11-23T09:00:00Z on", until: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)},
@@ -266,6 +270,19 @@ func TestFor(t *testing.T) {
 	delete(w.signed, "sha256:v1.3.0")
 	if d, err := Decide(t.Context(), q, w); err != nil || d.Found {
 		t.Errorf("a spelling that is not signed is written: %v, %+v", err, d.Choices)
+	}
+}
+
+// TestAllowDowngrade goes down from what is no candidate any more, and from nothing else.
+func TestAllowDowngrade(t *testing.T) {
+	q := question(t, "1.0.0 1.1.0 1.3.0", "1.3.0 1.2.0")
+	q.AllowDowngrade, q.Holds = true, []hold.Hold{{Version: "1.3.0"}}
+	d := must(Decide(t.Context(), q, newWorld()))
+	if _, reason := d.For("1.3.0"); !strings.Contains(reason, "from what is still a candidate") {
+		t.Errorf("1.3.0 is lowered: %s", reason)
+	}
+	if c, reason := d.For("1.2.0"); c.Tag != "1.1.0" {
+		t.Errorf("1.2.0, which was deleted, stays: %s", reason)
 	}
 }
 
