@@ -268,3 +268,24 @@ func TestIdleBesideAnotherBranch(t *testing.T) {
 		t.Errorf("%d requests for an idle pass", n)
 	}
 }
+
+// TestBrokenLedger is told of, and begun anew; it holds up nothing.
+func TestBrokenLedger(t *testing.T) {
+	image := newRegistry(t, "1.2.0")
+	git := newGitServer(t, map[string]string{"sealift.yaml": configFor(image, "*"), "shop.yaml": deployment(image + ":1.1.0")}, nil)
+	for _, files := range []map[string]string{{ledger.File: "{\"images\": 7"}, {"other": "x"}} {
+		git.commit("broken", files)
+		git.git(git.bare, "update-ref", ledger.Ref, branchMain)
+		result := mustRun(t, git.options())
+		if !strings.Contains(fmt.Sprint(result.Notes), "is lost, and begun anew") {
+			t.Errorf("%v: %+v", files, result)
+		}
+		data := git.git(git.bare, "show", ledger.Ref+":"+ledger.File)
+		if _, err := ledger.Parse([]byte(data)); err != nil {
+			t.Errorf("%v: the ledger is %q: %v", files, data, err)
+		}
+	}
+	if got := git.show("shop.yaml"); got != deployment(image+":1.2.0") {
+		t.Errorf("shop.yaml is %q", got)
+	}
+}

@@ -1,0 +1,43 @@
+package automator
+
+import (
+	"path"
+	"strings"
+)
+
+func isMarkerName(s string) bool {
+	return s != "" && len(s) <= maxNameLength && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == ""
+}
+
+// isPlainPath says that p leads from the root of the tree to a file in it.
+func isPlainPath(p string) bool {
+	return p != "" && p != "." && len(p) <= 4096 && path.Clean(p) == p && !path.IsAbs(p) && p != ".." && !strings.HasPrefix(p, "../") && oddName(p) == ""
+}
+
+// oddName says what is wrong with a path; empty: nothing.
+func oddName(name string) string {
+	for _, part := range strings.Split(name, "/") {
+		if part == "" || part == "." || part == ".." || strings.EqualFold(part, ".git") {
+			return "its path is no plain path"
+		}
+	}
+	if strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return "its path holds a control character"
+	}
+	return ""
+}
+
+// isBranchName is what git check-ref-format says of refs/heads/NAME.
+func isBranchName(name string) bool {
+	if name == "" || len(name) > maxNameLength || name == "@" || strings.HasPrefix(name, "-") || strings.HasSuffix(name, ".") ||
+		strings.Contains(name, "..") || strings.Contains(name, "@{") || strings.ContainsAny(name, " ~^:?*[\\\x7f") ||
+		strings.ContainsFunc(name, func(r rune) bool { return r < ' ' }) {
+		return false
+	}
+	for _, part := range strings.Split(name, "/") {
+		if part == "" || strings.HasPrefix(part, ".") || strings.HasSuffix(part, ".lock") {
+			return false
+		}
+	}
+	return true
+}
