@@ -337,19 +337,3 @@ func TestImagesShareOneList(t *testing.T) {
 		t.Errorf("%d and %d, %+v, %v", first, second, listing, err)
 	}
 }
-
-func TestSame(t *testing.T) {
-	for _, same := range [][2]string{
-		{"nginx", "docker.io/library/nginx"}, {"index.docker.io/library/nginx", "library/nginx"},
-		{"registry.example.com/apps/shop", "Registry.Example.com/apps/shop"},
-	} {
-		if !registry.Same(same[0], same[1]) {
-			t.Errorf("%q are two", same)
-		}
-	}
-	for _, other := range [][2]string{{"nginx", "quay.io/library/nginx"}, {"a/b", "a/c"}, {"", ""}, {"A/b", "A/b"}} {
-		if registry.Same(other[0], other[1]) {
-			t.Errorf("%q are one", other)
-		}
-	}
-}
