@@ -50,9 +50,9 @@ func TestPrefixes(t *testing.T) {
 func TestEveryCandidateHasAPrefix(t *testing.T) {
 	var tags []string
 	for _, v := range []string{"", "v"} {
-		for _, major := range []string{"0", "00", "1", "01", "001", "2", "3", "9", "10", "11", "110", "200"} {
+		for _, major := range []string{"0", "00", "1", "01", "2", "3", "10", "110"} {
 			tags = append(tags, v+major, v+major+"-rc.1")
-			for _, rest := range []string{".0", ".0.0", ".2.3", ".01.2", ".0.0-0", ".0.0-rc.1", ".99.99"} {
+			for _, rest := range []string{".0", ".0.0", ".02.3", ".0.0-rc.1"} {
 				tags = append(tags, v+major+rest)
 			}
 		}
