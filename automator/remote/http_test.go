@@ -103,9 +103,9 @@ func TestCredentials(t *testing.T) {
 		} else if test.want != "" {
 			wantError(t, err, test.want)
 		}
-	}
-	if g.seen.Load() == "" {
-		t.Error("nothing was sent")
+		if sent, _ := g.seen.Load().(string); test.err == nil && (sent == "") != (name == "anonymous") {
+			t.Errorf("%s: the server saw %q", name, sent)
+		}
 	}
 }
 
