@@ -57,12 +57,18 @@ func (a *Automator) commit(ctx context.Context, t *turn, groups []group, writes 
 		if len(g.files) == 0 {
 			continue
 		}
-		all, _ := t.apply(writes, names...) // what cannot be edited was noted with the group
+		all, notes := t.apply(writes, names...)
 		files := map[string][]byte{}
 		for path := range g.files {
 			if data, ok := all.files[path]; ok {
 				files[path] = data
 			}
+		}
+		if len(files) < len(g.files) { // the edits of one group take away what another's go by
+			t.notes = append(t.notes, notes...)
+			result.Changes = slices.DeleteFunc(result.Changes, func(c Change) bool { return slices.Contains(g.changes, c) })
+			names = names[:len(names)-1]
+			continue
 		}
 		commit, err := a.git.Commit(ctx, base, files, remote.Message{Author: a.author(t), Text: g.message, Time: t.now})
 		if err != nil {
@@ -129,7 +135,7 @@ func (t *turn) settle() {
 	for policy, w := range request.Images {
 		there := true
 		for _, s := range t.spots[policy] {
-			there = there && (!s.hasTag() || !slices.Contains(w.Paths, s.path) || s.tag == w.Tag)
+			there = there && (!s.hasTag() || !slices.Contains(w.Paths, s.path) || s.has(w))
 		}
 		if there && len(t.spots[policy]) > 0 {
 			entryOf(t.ledger, policy).Wrote(w)

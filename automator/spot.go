@@ -87,6 +87,11 @@ func (s spot) hasTag() bool {
 	return s.place.Part == edit.Tag || s.place.Part == edit.Ref
 }
 
+// has says that what was written is here; of a digest, that no other one is.
+func (s spot) has(w hold.Written) bool {
+	return s.tag == w.Tag && (s.digest == w.Digest || s.digest == "" || w.Digest == "")
+}
+
 // values are what hold.Judge compares with what was written last; which says whose they are.
 func values(spots []spot) (values []hold.Value, which []int) {
 	for i, s := range spots {
