@@ -129,8 +129,11 @@ func (p *pulls) gather(ctx context.Context, l *ledger.Ledger, latest map[string]
 		return nil, err
 	}
 	for _, one := range all {
-		if one.head == p.base {
+		switch {
+		case one.head == p.base:
 			one.err = errors.New("it is the branch that is merged into; hint: another automate.pullRequests.branch, or group")
+		case headsPrefix+one.head == ledger.Branch:
+			one.err = errors.New("it is the ledger's branch; hint: another automate.pullRequests.branch, or group")
 		}
 		one.tip = refs[headsPrefix+one.head]
 		one.result = PullRequest{Group: one.name, Branch: one.head}

@@ -16,6 +16,7 @@ import (
 	"sealift.dev/automator/edit"
 	"sealift.dev/automator/flux"
 	"sealift.dev/automator/gate"
+	"sealift.dev/automator/ledger"
 	"sealift.dev/internal/objects"
 )
 
@@ -127,6 +128,9 @@ func checkPush(p v1alpha1.AutomatePush) error {
 	const maxOptions, maxOption = 32, 1024
 	if p.Branch != "" && !isBranchName(p.Branch) {
 		return fmt.Errorf("branch: %q is no name of a branch", p.Branch)
+	}
+	if headsPrefix+p.Branch == ledger.Branch {
+		return fmt.Errorf("branch: %q is the ledger's", p.Branch)
 	}
 	if len(p.Options) > maxOptions {
 		return fmt.Errorf("options: %d are more than %d", len(p.Options), maxOptions)

@@ -32,6 +32,7 @@ func TestBadSettings(t *testing.T) {
 		"flux":            {automate, automate + "  flux: Sometimes\n", `automate.flux: "Sometimes"`},
 		"trust":           {automate, automate + "  trust: ../policy.yaml\n", "automate.trust"},
 		"push branch":     {automate, automate + "  push: {branch: '-x'}\n", `automate.push: branch: "-x"`},
+		"push to ledger":  {automate, automate + "  push: {branch: sealift/state}\n", "is the ledger's"},
 		"push option":     {automate, automate + "  push: {options: ['']}\n", "automate.push: options[0]"},
 		"author":          {automate, automate + "  commit: {author: {name: 'a <b', email: c}}\n", "automate.commit: author"},
 		"message":         {automate, automate + "  commit: {message: '{{ .Nothing }}'}\n", "automate.commit: "},
@@ -97,7 +98,8 @@ func TestTemplate(t *testing.T) {
 		"{{": "unclosed", "{{ .Nothing }}": "Nothing", double: "more than 65536 bytes",
 		"{{ range 1000000000 }}x{{ end }}": "a loop here goes over", "{{ range .Changes }}{{ range $.Changes }}x{{ end }}{{ end }}": "a loop here goes over",
 		"{{ define \"a\" }}{{ template \"a\" }}{{ end }}{{ template \"a\" }}": "defines others", strings.Repeat("x", maxTemplate+1): "more than 16384",
-		"{{ printf \"%100000d\" 1 }}": "more than 65536 bytes",
+		"{{ printf \"%100d\" 1 }}": "at most two digits", "{{ printf \"%.5[1]s%[1]s\" 1 }}": "at most two digits", "{{ printf \"%0*d\" 9 1 }}": "at most two digits",
+		"{{ printf \"%9.100f\" 1.0 }}": "at most two digits", double + "{{ len (print" + strings.Repeat(" $a", 4000) + ") }}": "more than 65536 bytes",
 	} {
 		if _, err := parseTemplate("message", source); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.60s: %v, want %q", source, err, want)

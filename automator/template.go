@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	texttemplate "text/template"
@@ -116,20 +117,47 @@ func lastField(pipe *parse.PipeNode) string {
 
 // boundedFuncs stand for Go's own, whose results could double from line to line.
 func boundedFuncs() texttemplate.FuncMap {
-	bound := func(s string) (string, error) {
-		if len(s) > maxRendered {
-			return "", fmt.Errorf("it makes a text of more than %d bytes", maxRendered)
+	bounded := func(made func(args ...any) string) func(args ...any) (string, error) {
+		return func(args ...any) (string, error) {
+			if err := checkArgs(args); err != nil {
+				return "", err
+			}
+			s := made(args...)
+			return s, checkLength(len(s))
 		}
-		return s, nil
 	}
 	return texttemplate.FuncMap{
-		"print":    func(args ...any) (string, error) { return bound(fmt.Sprint(args...)) },
-		"printf":   func(format string, args ...any) (string, error) { return bound(fmt.Sprintf(format, args...)) },
-		"println":  func(args ...any) (string, error) { return bound(fmt.Sprintln(args...)) },
-		"html":     func(args ...any) (string, error) { return bound(texttemplate.HTMLEscaper(args...)) },
-		"js":       func(args ...any) (string, error) { return bound(texttemplate.JSEscaper(args...)) },
-		"urlquery": func(args ...any) (string, error) { return bound(texttemplate.URLQueryEscaper(args...)) },
+		"print":    bounded(fmt.Sprint),
+		"println":  bounded(fmt.Sprintln),
+		"html":     bounded(texttemplate.HTMLEscaper),
+		"js":       bounded(texttemplate.JSEscaper),
+		"urlquery": bounded(texttemplate.URLQueryEscaper),
+		"printf": func(format string, args ...any) (string, error) {
+			if wide := regexp.MustCompile(`%[-+# 0]*([0-9.]*[0-9]{3}|[0-9.]*[*[])`).FindString(format); wide != "" {
+				return "", fmt.Errorf("%.20q: at most two digits are taken", wide)
+			}
+			return bounded(func(args ...any) string { return fmt.Sprintf(format, args...) })(args...)
+		},
 	}
+}
+
+// checkArgs bounds a text before it is made.
+func checkArgs(args []any) error {
+	total := 0
+	for _, arg := range args {
+		total += len(fmt.Sprint(arg))
+		if err := checkLength(total); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkLength(n int) error {
+	if n > maxRendered {
+		return fmt.Errorf("it makes a text of more than %d bytes", maxRendered)
+	}
+	return nil
 }
 
 func (t *template) render(d described) (string, error) {
