@@ -90,9 +90,9 @@ type Automator struct {
 	state   state
 	forge   openForge
 
-	stateRef     string // where the server takes the ledger; empty: not found out
-	stateRefused error  // the server takes it nowhere
-	apart        bool   // it does not take the ledger together with the branch
+	stateInBranch bool  // the server takes the ledger below refs/heads only
+	stateRefused  error // it takes it nowhere
+	apart         bool  // it does not take the ledger together with the branch
 }
 
 // New checks the options. It speaks to nobody yet.

@@ -48,7 +48,7 @@ func TestIdlePassAsksForRefsAlone(t *testing.T) {
 	if now := git.git(git.bare, "for-each-ref"); now != refs {
 		t.Errorf("an idle pass wrote: %s, before %s", now, refs)
 	}
-	if !strings.Contains(refs, ledger.Ref) {
+	if !strings.Contains(refs, ledger.Ref(branchMain)) {
 		t.Errorf("there is no ledger in %s", refs)
 	}
 }
@@ -63,7 +63,7 @@ func TestRevertSticks(t *testing.T) {
 		}
 		git.revert()
 		if lost {
-			git.git(git.bare, "update-ref", "-d", ledger.Ref)
+			git.git(git.bare, "update-ref", "-d", ledger.Ref(branchMain))
 		}
 		for range 2 {
 			result := mustRun(t, git.options())
@@ -175,10 +175,35 @@ func TestManyWriters(t *testing.T) {
 	}
 }
 
+// TestBranchesAreApart: what one branch of a repository is ahead of another is no revert there,
+// and neither writes the other's ledger.
+func TestBranchesAreApart(t *testing.T) {
+	image := newRegistry(t, "1.0.0", "1.1.0", "1.2.0")
+	git := newGitServer(t, map[string]string{"sealift.yaml": configFor(image, "<1.2.0"), "shop.yaml": deployment(image + ":1.0.0")}, nil)
+	git.git(git.bare, "branch", "release/next", branchMain)
+	run := func(branch, semver string) Result {
+		opts := git.options()
+		opts.Branch, opts.Config = branch, []byte(configFor(image, semver))
+		return mustRun(t, opts)
+	}
+	if r := run("release/next", "*"); !r.Pushed || r.Images[0].Tag != "1.2.0" {
+		t.Fatalf("%+v", r)
+	}
+	if r := run(branchMain, "<1.2.0"); !r.Pushed || r.Images[0].Tag != "1.1.0" {
+		t.Errorf("the other branch: %+v", r)
+	}
+	refs := git.git(git.bare, "for-each-ref")
+	run("release/next", "*")
+	run(branchMain, "<1.2.0")
+	if now := git.git(git.bare, "for-each-ref"); now != refs {
+		t.Errorf("idle passes wrote: %s, before %s", now, refs)
+	}
+}
+
 // TestLedgerElsewhere: servers that take refs below refs/heads only, and none of ours.
 func TestLedgerElsewhere(t *testing.T) {
 	for _, test := range []struct{ refuse, want string }{
-		{"refs/sealift/*", ledger.Branch},
+		{"refs/sealift/*", ledger.Branch(branchMain)},
 		{"*sealift*", ""},
 	} {
 		image := newRegistry(t, "1.2.0")
@@ -275,12 +300,12 @@ func TestBrokenLedger(t *testing.T) {
 	git := newGitServer(t, map[string]string{"sealift.yaml": configFor(image, "*"), "shop.yaml": deployment(image + ":1.1.0")}, nil)
 	for _, files := range []map[string]string{{ledger.File: "{\"images\": 7"}, {"other": "x"}} {
 		git.commit("broken", files)
-		git.git(git.bare, "update-ref", ledger.Ref, branchMain)
+		git.git(git.bare, "update-ref", ledger.Ref(branchMain), branchMain)
 		result := mustRun(t, git.options())
 		if !strings.Contains(fmt.Sprint(result.Notes), "is lost, and begun anew") {
 			t.Errorf("%v: %+v", files, result)
 		}
-		data := git.git(git.bare, "show", ledger.Ref+":"+ledger.File)
+		data := git.git(git.bare, "show", ledger.Ref(branchMain)+":"+ledger.File)
 		if _, err := ledger.Parse([]byte(data)); err != nil {
 			t.Errorf("%v: the ledger is %q: %v", files, data, err)
 		}

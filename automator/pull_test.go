@@ -218,7 +218,7 @@ func TestClosedPullRequestIsAHold(t *testing.T) {
 					t.Fatal(err)
 				}
 				if lost {
-					r.git(r.bare, "update-ref", "-d", ledger.Ref)
+					r.git(r.bare, "update-ref", "-d", ledger.Ref(branchMain))
 				}
 				result := r.run()
 				r.requests("closed sealift/images: Update app0 to 1.1.0")
@@ -544,7 +544,7 @@ func TestEveryClosedPullRequestHolds(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			r.git(r.bare, "update-ref", "-d", ledger.Ref)
+			r.git(r.bare, "update-ref", "-d", ledger.Ref(branchMain))
 			r.run()
 			r.requests("closed sealift/images: Update app0 to 1.1.0", "closed sealift/images: Update app0 to 1.2.0")
 		})
@@ -563,7 +563,7 @@ func TestReleaseLiftsAClosedPullRequest(t *testing.T) {
 			}
 			r.run()
 			if lost {
-				r.git(r.bare, "update-ref", "-d", ledger.Ref)
+				r.git(r.bare, "update-ref", "-d", ledger.Ref(branchMain))
 			}
 			file, _, err := hold.Release(nil, hold.Entry{Image: "app0", Since: time.Now()}, true)
 			if err != nil {

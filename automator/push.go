@@ -228,14 +228,14 @@ func (a *Automator) saveState(ctx context.Context, t *turn, update *remote.Updat
 
 // followState reads what became of the ledger that was not taken.
 func (a *Automator) followState(ctx context.Context, t *turn, why error) error {
-	refs, err := a.git.Refs(ctx, ledger.Ref, ledger.Branch)
+	refs, err := a.git.Refs(ctx, ledger.Ref(t.branch), ledger.Branch(t.branch))
 	if err != nil {
 		return err
 	}
 	switch {
 	case refs[t.state.ref] != t.state.tip:
-	case t.state.ref == ledger.Ref:
-		a.stateRef = ledger.Branch
+	case t.state.ref == ledger.Ref(t.branch):
+		a.stateInBranch = true
 	default:
 		a.stateRefused = why
 		return nil

@@ -1,7 +1,6 @@
 package automator
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 
@@ -19,9 +18,10 @@ type state struct {
 // readState reads the ledger. One that cannot be understood is lost: cool-downs start again,
 // and holds are made again from the history.
 func (a *Automator) readState(ctx context.Context, t *turn, refs map[string]string) error {
-	t.state.ref = cmp.Or(a.stateRef, ledger.Ref)
-	if a.stateRef == "" && refs[ledger.Ref] == "" && refs[ledger.Branch] != "" {
-		t.state.ref = ledger.Branch
+	first, second := ledger.Ref(t.branch), ledger.Branch(t.branch)
+	t.state.ref = first
+	if a.stateInBranch || refs[first] == "" && refs[second] != "" {
+		t.state.ref = second
 	}
 	t.state.tip = refs[t.state.ref]
 	switch {
@@ -38,7 +38,7 @@ func (a *Automator) readState(ctx context.Context, t *turn, refs map[string]stri
 	a.state = t.state
 	t.ledger = &ledger.Ledger{}
 	if a.stateRefused != nil {
-		t.notes = append(t.notes, Note{File: ledger.File, Reason: fmt.Sprintf("the server takes neither %s nor %s, so nothing is remembered: %v", ledger.Ref, ledger.Branch, a.stateRefused)})
+		t.notes = append(t.notes, Note{File: ledger.File, Reason: fmt.Sprintf("the server takes neither %s nor %s, so nothing is remembered: %v", first, second, a.stateRefused)})
 	}
 	if t.state.data == nil {
 		return nil

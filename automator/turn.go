@@ -97,7 +97,7 @@ const headsPrefix = "refs/heads/"
 
 // watched are the refs that each pass asks for.
 func (a *Automator) watched(branch string) []string {
-	names := []string{headsPrefix + branch, ledger.Ref, ledger.Branch}
+	names := []string{headsPrefix + branch, ledger.Ref(branch), ledger.Branch(branch)}
 	if last := a.reading; last != nil && last.settings.push.Branch != "" {
 		names = append(names, headsPrefix+last.settings.push.Branch)
 	}

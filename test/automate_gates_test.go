@@ -102,7 +102,7 @@ func TestAutomateCoolDown(t *testing.T) {
 	y.tag("shop", "1.2.0")
 	y.commit("an hour", aged("1h"))
 	y.stays()
-	y.person(y.bare(), "update-ref", "-d", "refs/sealift/state")
+	y.person(y.bare(), "update-ref", "-d", "refs/sealift/state/main")
 	y.stays().says(t, "1.2.0")
 }
 

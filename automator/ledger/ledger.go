@@ -6,17 +6,23 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"sealift.dev/automator/hold"
 )
 
-// Where the ledger is kept: one commit without parents, with one file.
-const (
-	Ref    = "refs/sealift/state"
-	Branch = "refs/heads/sealift/state" // where the server refuses Ref
-	File   = "ledger.json"
-)
+// File is where the ledger is, in a commit without parents.
+const File = "ledger.json"
+
+// Ref is where the ledger of one branch is kept: what was written to another says nothing.
+func Ref(branch string) string { return "refs/sealift/state/" + flat(branch) }
+
+// Branch stands in for Ref where the server refuses that.
+func Branch(branch string) string { return "refs/heads/sealift/state/" + flat(branch) }
+
+// flat lets a ledger that outlives its branch be in nobody's way: Git has no a/b beside a.
+func flat(branch string) string { return strings.ReplaceAll(branch, "/", "%2F") }
 
 // Limits of a ledger.
 const (

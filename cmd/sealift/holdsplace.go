@@ -127,7 +127,7 @@ type holdsRepository struct {
 }
 
 func (r *holdsRepository) read(ctx context.Context) ([]byte, *ledger.Ledger, error) {
-	refs, err := r.git.Refs(ctx, headsPrefix+r.branch, ledger.Ref, ledger.Branch)
+	refs, err := r.git.Refs(ctx, headsPrefix+r.branch, ledger.Ref(r.branch), ledger.Branch(r.branch))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -135,7 +135,7 @@ func (r *holdsRepository) read(ctx context.Context) ([]byte, *ledger.Ledger, err
 		return nil, nil, fmt.Errorf("there is no branch %s; hint: --branch", oneLine(r.branch))
 	}
 	known := &ledger.Ledger{}
-	for _, ref := range []string{ledger.Branch, ledger.Ref} {
+	for _, ref := range []string{ledger.Branch(r.branch), ledger.Ref(r.branch)} {
 		if refs[ref] == "" {
 			continue
 		}

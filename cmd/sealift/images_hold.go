@@ -166,7 +166,7 @@ func newImagesHoldsCommand(s streams) *cobra.Command {
 		Use:   "holds",
 		Short: "List which versions of images are held, and why",
 		Long: `List the holds that people wrote to ` + hold.Path + `, and the automatic ones that
-the last pass of sealift automate left in ` + ledger.Ref + `. With --dir, the first alone.`,
+the last pass of sealift automate left in ` + ledger.Ref("BRANCH") + `. With --dir, the first alone.`,
 		Example: `  sealift images holds --repo https://git.example.com/deploy.git
   sealift images holds --dir . -o json`,
 		Args: noArgs,
