@@ -132,7 +132,7 @@ func (p *pulls) gather(ctx context.Context, l *ledger.Ledger, latest map[string]
 		switch {
 		case one.head == p.base:
 			one.err = errors.New("it is the branch that is merged into; hint: another automate.pullRequests.branch, or group")
-		case headsPrefix+one.head == ledger.Branch:
+		case ledger.Takes(headsPrefix + one.head):
 			one.err = errors.New("it is the ledger's branch; hint: another automate.pullRequests.branch, or group")
 		}
 		one.tip = refs[headsPrefix+one.head]

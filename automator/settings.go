@@ -129,7 +129,7 @@ func checkPush(p v1alpha1.AutomatePush) error {
 	if p.Branch != "" && !isBranchName(p.Branch) {
 		return fmt.Errorf("branch: %q is no name of a branch", p.Branch)
 	}
-	if headsPrefix+p.Branch == ledger.Branch {
+	if ledger.Takes(headsPrefix + p.Branch) {
 		return fmt.Errorf("branch: %q is the ledger's", p.Branch)
 	}
 	if len(p.Options) > maxOptions {

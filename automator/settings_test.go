@@ -32,7 +32,7 @@ func TestBadSettings(t *testing.T) {
 		"flux":            {automate, automate + "  flux: Sometimes\n", `automate.flux: "Sometimes"`},
 		"trust":           {automate, automate + "  trust: ../policy.yaml\n", "automate.trust"},
 		"push branch":     {automate, automate + "  push: {branch: '-x'}\n", `automate.push: branch: "-x"`},
-		"push to ledger":  {automate, automate + "  push: {branch: sealift/state}\n", "is the ledger's"},
+		"push to ledger":  {automate, automate + "  push: {branch: sealift/state/main}\n", "is the ledger's"},
 		"push option":     {automate, automate + "  push: {options: ['']}\n", "automate.push: options[0]"},
 		"author":          {automate, automate + "  commit: {author: {name: 'a <b', email: c}}\n", "automate.commit: author"},
 		"message":         {automate, automate + "  commit: {message: '{{ .Nothing }}'}\n", "automate.commit: "},

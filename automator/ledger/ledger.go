@@ -19,7 +19,12 @@ const File = "ledger.json"
 func Ref(branch string) string { return "refs/sealift/state/" + flat(branch) }
 
 // Branch stands in for Ref where the server refuses that.
-func Branch(branch string) string { return "refs/heads/sealift/state/" + flat(branch) }
+func Branch(branch string) string { return branches + "/" + flat(branch) }
+
+const branches = "refs/heads/sealift/state"
+
+// Takes says that no other branch may be called ref: ledgers are there, or below.
+func Takes(ref string) bool { return ref == branches || strings.HasPrefix(ref, branches+"/") }
 
 // flat lets a ledger that outlives its branch be in nobody's way: Git has no a/b beside a.
 func flat(branch string) string { return strings.ReplaceAll(branch, "/", "%2F") }
