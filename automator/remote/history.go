@@ -21,7 +21,7 @@ type Commit struct {
 	Author  Author
 	// Committer made the commit as it is: who amends or rebases another's.
 	Committer Author
-	Time      time.Time // of the committer
+	Time      time.Time // of the committer, in UTC; zero: beyond the year 9999
 	Message   string
 }
 
@@ -120,11 +120,20 @@ func commitOf(from objects, id plumbing.Hash) (root plumbing.Hash, log Commit, e
 		return plumbing.ZeroHash, Commit{}, err
 	}
 	log = Commit{
-		ID: id.String(), Author: Author{c.Author.Name, c.Author.Email}, Committer: Author{c.Committer.Name, c.Committer.Email}, Time: c.Committer.When,
+		ID: id.String(), Author: Author{c.Author.Name, c.Author.Email}, Committer: Author{c.Committer.Name, c.Committer.Email}, Time: plausible(c.Committer.When),
 		Message: strings.ToValidUTF8(c.Message, "?"),
 	}
 	for _, parent := range c.ParentHashes {
 		log.Parents = append(log.Parents, parent.String())
 	}
 	return c.TreeHash, log, nil
+}
+
+// plausible is a time in UTC that JSON can hold, whatever a commit claims; else zero.
+func plausible(t time.Time) time.Time {
+	const lastYear = 9999
+	if t = t.UTC(); t.Year() < 1 || t.Year() > lastYear {
+		return time.Time{}
+	}
+	return t
 }

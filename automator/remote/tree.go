@@ -124,6 +124,7 @@ type walker struct {
 	trees   objects
 	visit   func(path, blob, odd string) error
 	entries int
+	odd     string // what is wrong with the folder that is visited, or with one above it
 }
 
 // walk visits the files below a tree, which is the folder dir: empty, or with a / at its end.
@@ -138,22 +139,48 @@ func (w *walker) walk(ctx context.Context, tree plumbing.Hash, dir string, depth
 	if depth > maxFolders {
 		return fmt.Errorf("%s is deeper than %d folders", text.Line(dir, 300), maxFolders)
 	}
+	names := count(entries)
 	for _, e := range entries {
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		was := w.odd
+		if w.odd == "" {
+			w.odd = oddEntry(e, names)
 		}
 		var err error
 		switch path := dir + e.name; {
 		case e.isDir():
 			err = w.walk(ctx, e.id, path+"/", depth+1)
 		case e.isRegular():
-			err = w.visit(path, e.id.String(), oddPath(path))
+			err = w.visit(path, e.id.String(), cmp.Or(w.odd, oddPath(path)))
 		}
+		w.odd = was
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func count(entries []entry) map[string]int {
+	names := make(map[string]int, len(entries))
+	for _, e := range entries {
+		names[e.name]++
+	}
+	return names
+}
+
+// oddEntry says why a path does not lead to an entry alone; empty: it does. Git's own commands
+// make no such trees, but servers may take them.
+func oddEntry(e entry, names map[string]int) string {
+	switch {
+	case names[e.name] > 1:
+		return "its folder has its name twice"
+	case strings.Contains(e.name, "/"):
+		return "a name in its path holds a slash"
+	}
+	return ""
 }
 
 // oddPath says what is wrong with a path that nobody should write; empty: nothing.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -114,5 +115,44 @@ func TestCacheForgets(t *testing.T) {
 	c.put(id(5), nil)
 	if content, ok := c.get(id(5)); !ok || content != nil {
 		t.Errorf("a file that is too large is forgotten: %v, %v", content, ok)
+	}
+}
+
+// TestOddTrees: entries that do not have their path alone, which Git's own commands do not make.
+func TestOddTrees(t *testing.T) {
+	trees := objects{}
+	inner := trees.store(plumbing.TreeObject, encodeTree([]entry{{mode: modeFile, name: "f"}}))
+	outer := trees.store(plumbing.TreeObject, encodeTree([]entry{{mode: modeDir, name: "d", id: inner}, {mode: modeDir, name: "d", id: inner}}))
+	root := trees.store(plumbing.TreeObject, encodeTree([]entry{
+		{mode: modeFile, name: "a"}, {mode: modeDir, name: "a", id: inner}, {mode: modeFile, name: "d/f"},
+		{mode: modeDir, name: "e", id: inner}, {mode: modeDir, name: "g", id: outer}, {mode: modeFile, name: "z"},
+	}))
+	var found []string
+	err := (&Snapshot{trees: trees, root: root}).Files(t.Context(), func(path, _, odd string) error {
+		found = append(found, path+": "+odd)
+		return nil
+	})
+	const twice, slash = "its folder has its name twice", "a name in its path holds a slash"
+	want := []string{"a: " + twice, "a/f: " + twice, "d/f: " + slash, "e/f: ", "g/d/f: " + twice, "g/d/f: " + twice, "z: "}
+	if err != nil || !slices.Equal(found, want) {
+		t.Errorf("got %q, %v, want %q", found, err, want)
+	}
+}
+
+// TestTimesOfCommits: a commit may claim any, and the ledger is JSON.
+func TestTimesOfCommits(t *testing.T) {
+	for at, want := range map[string]string{
+		"1700000000 +0200": "2023-11-14T22:13:20Z", "1700000000 +9999": "2023-11-14T22:13:20Z",
+		"1700000000 -9999": "2023-11-14T22:13:20Z", "99999999999999 +0000": "0001-01-01T00:00:00Z",
+	} {
+		all := objects{}
+		id := all.store(plumbing.CommitObject, []byte("tree "+plumbing.ZeroHash.String()+"\nauthor A <a@b> "+at+"\ncommitter A <a@b> "+at+"\n\nx\n"))
+		_, log, err := commitOf(all, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := log.Time.MarshalText(); err != nil || string(got) != want {
+			t.Errorf("%s is %s, %v, want %s", at, got, err, want)
+		}
 	}
 }
