@@ -22,6 +22,7 @@ const gather = time.Second
 // Pass is what a Fleet reports of one pass.
 type Pass struct {
 	Repo   string
+	Branch string // that the automator was made for; empty: the one that the repository names
 	Result Result
 	Err    error
 	Start  time.Time
@@ -106,11 +107,11 @@ func (m member) watch(ctx context.Context, interval time.Duration, places chan s
 		case <-ctx.Done():
 			return
 		}
-		pass := Pass{Repo: m.automator.opts.Repo, Start: time.Now()}
+		pass := Pass{Repo: m.automator.opts.Repo, Branch: m.automator.opts.Branch, Start: time.Now()}
 		pass.Result, pass.Err = m.automator.Run(ctx)
 		pass.Took = time.Since(pass.Start)
 		<-places
-		if ctx.Err() != nil {
+		if ctx.Err() != nil && !pass.Result.Pushed {
 			return
 		}
 		report(pass)

@@ -5,6 +5,7 @@ package metrics
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,7 +35,7 @@ type Metrics struct {
 	mu    sync.Mutex
 	names map[string]bool // values of the label repository
 	hosts map[string]bool // values of the label host
-	ready map[string]bool // repositories of which one pass has ended
+	ready map[string]bool // repositories and branches of which one pass has ended
 	want  int
 }
 
@@ -48,16 +49,16 @@ func New(repositories int) *Metrics {
 	}
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
-		passes:   counter("sealift_automate_passes_total", "Passes, by what came of them: idle, changed, failed.", "repository", "outcome"),
+		passes:   counter("sealift_automate_passes_total", "Passes, by what came of them: idle, changed, failed.", "repository", "branch", "outcome"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "sealift_automate_pass_duration_seconds", Help: "How long passes take, by what came of them.",
 			Buckets: []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300},
 		}, []string{"outcome"}),
-		commits:  counter("sealift_automate_commits_total", "Commits that were pushed to the branch.", "repository"),
-		pulls:    counter("sealift_automate_pull_requests_total", "What was done with pull requests.", "repository", "action"),
-		refusals: gauge("sealift_automate_refusals", "Tags that would be written if a gate let them pass, by the last pass.", "repository", "gate"),
-		holds:    gauge("sealift_automate_holds", "Holds of versions that are in force, by the last pass.", "repository"),
-		success:  gauge("sealift_automate_last_success_timestamp_seconds", "When a pass last ended without an error.", "repository"),
+		commits:  counter("sealift_automate_commits_total", "Commits that were pushed to the branch.", "repository", "branch"),
+		pulls:    counter("sealift_automate_pull_requests_total", "What was done with pull requests.", "repository", "branch", "action"),
+		refusals: gauge("sealift_automate_refusals", "Tags that would be written if a gate let them pass, by the last pass.", "repository", "branch", "gate"),
+		holds:    gauge("sealift_automate_holds", "Holds of versions that are in force, by the last pass.", "repository", "branch"),
+		success:  gauge("sealift_automate_last_success_timestamp_seconds", "When a pass last ended without an error.", "repository", "branch"),
 		requests: counter("sealift_automate_requests_total", "Answers of registries, Git servers and forges; code 0 is no answer.", "to", "host", "code"),
 		bytes:    counter("sealift_automate_bytes_total", "Bytes of bodies exchanged with them.", "to", "direction"),
 		names:    map[string]bool{}, hosts: map[string]bool{}, ready: map[string]bool{}, want: repositories,
@@ -67,9 +68,10 @@ func New(repositories int) *Metrics {
 	return m
 }
 
-// Observe counts one pass over a repository, which began at start and took so long.
-func (m *Metrics) Observe(repository string, result automator.Result, err error, start time.Time, took time.Duration) {
-	name := m.named(m.names, repository)
+// Observe counts one pass over a branch of a repository, which began at start and took so
+// long. An empty branch is the one that the repository names.
+func (m *Metrics) Observe(repository, branch string, result automator.Result, err error, start time.Time, took time.Duration) {
+	name, branch := m.named(m.names, repository), plain(branch)
 	outcome := "idle"
 	switch {
 	case err != nil:
@@ -77,25 +79,25 @@ func (m *Metrics) Observe(repository string, result automator.Result, err error,
 	case result.Pushed || hasActed(result.Pulls):
 		outcome = "changed"
 	}
-	m.passes.WithLabelValues(name, outcome).Inc()
+	m.passes.WithLabelValues(name, branch, outcome).Inc()
 	m.duration.WithLabelValues(outcome).Observe(took.Seconds())
 	if result.Pushed {
-		m.commits.WithLabelValues(name).Add(float64(len(result.Commits)))
+		m.commits.WithLabelValues(name, branch).Add(float64(len(result.Commits)))
 	}
 	for _, pull := range result.Pulls {
 		if pull.Action != "" {
-			m.pulls.WithLabelValues(name, pull.Action).Inc()
+			m.pulls.WithLabelValues(name, branch, pull.Action).Inc()
 		}
 	}
 	if err == nil {
-		m.success.WithLabelValues(name).Set(float64(start.Add(took).UnixNano()) / 1e9)
+		m.success.WithLabelValues(name, branch).Set(float64(start.Add(took).UnixNano()) / 1e9)
 	}
-	if result.Tip != "" {
-		m.countRefusals(name, result)
+	if err == nil || len(result.Images) > 0 { // else it did not get as far
+		m.countRefusals(name, branch, result)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.ready[repository] = true
+	m.ready[repository+" "+branch] = true
 }
 
 func hasActed(pulls []automator.PullRequest) bool {
@@ -108,20 +110,21 @@ func hasActed(pulls []automator.PullRequest) bool {
 }
 
 // countRefusals tells of the last pass only: a gate that refuses nothing any more is at zero.
-func (m *Metrics) countRefusals(name string, result automator.Result) {
-	m.refusals.DeletePartialMatch(prometheus.Labels{"repository": name})
+func (m *Metrics) countRefusals(name, branch string, result automator.Result) {
+	m.refusals.DeletePartialMatch(prometheus.Labels{"repository": name, "branch": branch})
 	holds := 0
 	for _, image := range result.Images {
 		holds += len(image.Holds)
 		for _, refusal := range image.Refusals {
-			m.refusals.WithLabelValues(name, refusal.Gate).Inc()
+			m.refusals.WithLabelValues(name, branch, refusal.Gate).Inc()
 		}
 	}
-	m.holds.WithLabelValues(name).Set(float64(holds))
+	m.holds.WithLabelValues(name, branch).Set(float64(holds))
 }
 
 // named is value, or "other" where known has as many as there may be.
 func (m *Metrics) named(known map[string]bool, value string) string {
+	value = plain(value)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if known[value] {
@@ -133,6 +136,9 @@ func (m *Metrics) named(known map[string]bool, value string) string {
 	known[value] = true
 	return value
 }
+
+// plain is a label's value: what is no text, as a stranger's redirect may be, would end the process.
+func plain(value string) string { return strings.ToValidUTF8(value, "\uFFFD") }
 
 // Handler serves /metrics, /healthz, and /readyz, which is well once each repository has had
 // a pass, whatever came of it.

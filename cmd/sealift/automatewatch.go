@@ -65,7 +65,7 @@ type watcher struct {
 	secrets []string
 
 	mu   sync.Mutex
-	told map[string]map[string]bool // what was logged of a repository's last pass
+	told map[string]map[string]bool // what was logged of a branch's last pass
 }
 
 func (w *watchFlags) open(s streams, repositories int) (*watcher, error) {
@@ -155,7 +155,7 @@ func (w *watcher) serve(ctx context.Context, fleet *automator.Fleet, servers []*
 // report logs one line for each decision that changed something, and each failure.
 func (w *watcher) report(pass automator.Pass) {
 	if w.metrics != nil {
-		w.metrics.Observe(pass.Repo, pass.Result, pass.Err, pass.Start, pass.Took)
+		w.metrics.Observe(pass.Repo, pass.Branch, pass.Result, pass.Err, pass.Start, pass.Took)
 	}
 	log := w.log.With("repository", printable(pass.Repo), "branch", printable(pass.Result.Branch))
 	if pass.Err != nil {
@@ -179,9 +179,10 @@ func (w *watcher) reportRefusals(log *slog.Logger, pass automator.Pass) {
 	if len(pass.Result.Images) == 0 {
 		return // it did not get as far
 	}
+	key := pass.Repo + " " + pass.Branch
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	before, now := w.told[pass.Repo], map[string]bool{}
+	before, now := w.told[key], map[string]bool{}
 	for _, image := range pass.Result.Images {
 		for _, refusal := range image.Refusals {
 			id := image.Name + " " + refusal.Tag + " " + refusal.Gate // a reason may have a time in it
@@ -196,5 +197,5 @@ func (w *watcher) reportRefusals(log *slog.Logger, pass automator.Pass) {
 			}
 		}
 	}
-	w.told[pass.Repo] = now
+	w.told[key] = now
 }
