@@ -91,8 +91,10 @@ type Automator struct {
 	forge   openForge
 
 	stateInBranch bool  // the server takes the ledger below refs/heads only
-	stateRefused  error // it takes it nowhere
-	apart         bool  // it does not take the ledger together with the branch
+	stateRefused  error // it does not take it
+	refusedAt     time.Time
+	unsaved       unsaved
+	apart         bool // it does not take the ledger together with the branch
 }
 
 // New checks the options. It speaks to nobody yet.

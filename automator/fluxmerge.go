@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"sealift.dev/api/v1alpha1"
 	"sealift.dev/automator/edit"
 	"sealift.dev/automator/flux"
 	"sealift.dev/internal/text"
@@ -70,7 +71,7 @@ func ofBranch(all []flux.Automation, branch string) ([]flux.Automation, []Note) 
 
 // addWriting takes over how one automation commits and pushes.
 func (s *settings) addWriting(a flux.Automation) {
-	if s.push.Branch == "" && s.pulls == nil && a.PushBranch != "" && isBranchName(a.PushBranch) {
+	if s.push.Branch == "" && s.pulls == nil && a.PushBranch != "" && checkPush(v1alpha1.AutomatePush{Branch: a.PushBranch}) == nil {
 		s.push.Branch = a.PushBranch
 	}
 	if len(s.push.Options) == 0 {

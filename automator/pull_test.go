@@ -419,6 +419,12 @@ func TestPushOptionsWithoutAToken(t *testing.T) {
 	if again, _ := os.ReadFile(seen); string(again) != want {
 		t.Errorf("the second pass pushed %q", again[len(want):])
 	}
+	r.git(r.bare, "update-ref", "refs/heads/main", "sealift/images")
+	r.run()
+	r.revert()
+	if result := r.run(); len(result.Images[0].Holds) != 1 || r.at("sealift/images", "app0.yaml") != "" {
+		t.Errorf("after the revert of the merge: %+v", result)
+	}
 }
 
 // TestForgeFailsAfterThePush has a branch without a request: the next pass opens it.

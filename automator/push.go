@@ -164,6 +164,7 @@ func (a *Automator) push(ctx context.Context, t *turn, commit remote.Pending) er
 		err := a.git.Push(ctx, append(updates, *state), remote.PushOptions{Atomic: true})
 		switch rejected := rejections(err); {
 		case err == nil:
+			a.unsaved = unsaved{}
 			a.state = keptState(t.state.ref, state.New.ID(), data)
 			return nil
 		case errors.Is(err, remote.ErrNotAtomic):
@@ -206,6 +207,7 @@ func (a *Automator) saveState(ctx context.Context, t *turn, update *remote.Updat
 	for attempt := 1; update != nil && attempt <= maxAttempts; attempt++ {
 		err := a.git.Push(ctx, []remote.Update{*update}, remote.PushOptions{})
 		if err == nil {
+			a.unsaved = unsaved{}
 			a.state = keptState(update.Ref, update.New.ID(), data)
 			return nil
 		}
@@ -223,7 +225,14 @@ func (a *Automator) saveState(ctx context.Context, t *turn, update *remote.Updat
 			return err
 		}
 	}
-	return nil // it is made up for: cool-downs become longer, and the history tells of reverts
+	if a.stateRefused == nil {
+		return nil // it is made up for: cool-downs become longer, and the history tells of reverts
+	}
+	data, err := t.ledger.Encode()
+	if err == nil {
+		a.unsaved = unsaved{t.branch, data}
+	}
+	return err
 }
 
 // followState reads what became of the ledger that was not taken.
@@ -234,10 +243,10 @@ func (a *Automator) followState(ctx context.Context, t *turn, why error) error {
 	}
 	switch {
 	case refs[t.state.ref] != t.state.tip:
-	case t.state.ref == ledger.Ref(t.branch):
+	case t.state.ref == ledger.Ref(t.branch) && t.state.tip == "":
 		a.stateInBranch = true
-	default:
-		a.stateRefused = why
+	default: // what it took once is not moved: others go on reading it there
+		a.stateRefused, a.refusedAt = why, t.now
 		return nil
 	}
 	mine := t.ledger

@@ -3,10 +3,14 @@ package automator
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"sealift.dev/automator/ledger"
 	"sealift.dev/automator/remote"
 )
+
+// refusedFor is how long a ledger that a server refused is not offered again.
+const refusedFor = 10 * time.Minute
 
 // state is the ledger as Git has it.
 type state struct {
@@ -15,9 +19,18 @@ type state struct {
 	data []byte // as read
 }
 
+// unsaved is a ledger that a server did not take.
+type unsaved struct {
+	branch string // that it is of; empty: there is none
+	data   []byte
+}
+
 // readState reads the ledger. One that cannot be understood is lost: cool-downs start again,
 // and holds are made again from the history.
 func (a *Automator) readState(ctx context.Context, t *turn, refs map[string]string) error {
+	if t.now.Sub(a.refusedAt) >= refusedFor {
+		a.stateRefused = nil
+	}
 	first, second := ledger.Ref(t.branch), ledger.Branch(t.branch)
 	t.state.ref = first
 	if a.stateInBranch || refs[first] == "" && refs[second] != "" {
@@ -38,18 +51,30 @@ func (a *Automator) readState(ctx context.Context, t *turn, refs map[string]stri
 	a.state = t.state
 	t.ledger = &ledger.Ledger{}
 	if a.stateRefused != nil {
-		t.notes = append(t.notes, Note{File: ledger.File, Reason: fmt.Sprintf("the server takes neither %s nor %s, so nothing is remembered: %v", first, second, a.stateRefused)})
+		t.notes = append(t.notes, Note{File: ledger.File, Reason: fmt.Sprintf("the server does not take it, so only this process remembers: %v; hint: let the automator write %s", a.stateRefused, t.state.ref)})
 	}
 	if t.state.data == nil {
-		return nil
+		return a.addUnsaved(t)
 	}
 	known, err := ledger.Parse(t.state.data)
 	if err != nil {
 		t.notes = append(t.notes, Note{File: ledger.File, Reason: fmt.Sprintf("what %s remembers is lost, and begun anew: %v", t.state.ref, err)})
-		return nil
+		return a.addUnsaved(t)
 	}
 	t.ledger = known
-	return nil
+	return a.addUnsaved(t)
+}
+
+// addUnsaved remembers what a server did not take.
+func (a *Automator) addUnsaved(t *turn) error {
+	if a.unsaved.branch != t.branch {
+		return nil
+	}
+	mine, err := ledger.Parse(a.unsaved.data)
+	if err == nil {
+		t.ledger = ledger.Merge(t.ledger, mine)
+	}
+	return err
 }
 
 func (a *Automator) readLedger(ctx context.Context, tip string) ([]byte, error) {

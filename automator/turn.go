@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"sealift.dev/api/v1alpha1"
@@ -13,8 +14,11 @@ import (
 	"sealift.dev/automator/remote"
 )
 
-// maxHistory is how many commits are searched for reverts where there is no ledger.
-const maxHistory = 500
+// How many commits are searched for what was written and reverted.
+const (
+	maxHistory = 500 // where there is no ledger
+	maxRecent  = 50  // where the ledger may lack the last commit
+)
 
 // tree is the files of a commit: on a server, or in a local repository.
 type tree interface {
@@ -123,17 +127,22 @@ func (a *Automator) aim(ctx context.Context, t *turn, refs map[string]string) er
 	return nil
 }
 
-// readPast searches the history where the ledger does not know an image.
+// readPast searches the history where the ledger does not know an image, or may be behind.
 func (a *Automator) readPast(ctx context.Context, t *turn) error {
-	needed := false
+	depth := 0
 	for _, img := range t.settings.images {
-		needed = needed || !t.ledger.Knows(img.policy)
+		switch {
+		case !t.ledger.Knows(img.policy):
+			depth = maxHistory
+		case a.isBehind(t, img):
+			depth = max(depth, maxRecent)
+		}
 	}
-	if !needed || t.base == nil {
+	if depth == 0 || t.base == nil {
 		return nil
 	}
-	if a.past.tip != t.tip {
-		log, err := a.git.History(ctx, t.tip, maxHistory)
+	if a.past.tip != t.tip || a.past.depth < depth {
+		log, err := a.git.History(ctx, t.tip, depth)
 		if err != nil {
 			return fmt.Errorf("reading the history of %s: %w", t.branch, err)
 		}
@@ -141,15 +150,32 @@ func (a *Automator) readPast(ctx context.Context, t *turn) error {
 		for i, c := range log {
 			commits[i] = hold.Commit{ID: c.ID, Time: c.Time, Message: c.Message}
 		}
-		a.past = past{tip: t.tip, known: hold.ReadHistory(commits)}
+		a.past = past{tip: t.tip, depth: depth, known: hold.ReadHistory(commits)}
 	}
 	t.past = a.past.known
 	return nil
 }
 
+// isBehind says that the ledger may not know the last commit about an image: a pass may have
+// ended between the push of the branch and that of the ledger, and nobody says what became of
+// merge requests that only push options asked for.
+func (a *Automator) isBehind(t *turn, img followed) bool {
+	written := t.ledger.Images[img.policy].Written
+	if len(written) == 0 {
+		return a.apart || len(t.settings.push.Options) > 0 || t.settings.pulls != nil && t.settings.pulls.Provider == forge.GitLab
+	}
+	return slices.ContainsFunc(t.spots[img.policy], func(s spot) bool {
+		return s.hasTag() && !s.foreign && slices.ContainsFunc(written, func(w hold.Written) bool {
+			order, ok := img.order.Compare(s.tag, w.Tag)
+			return ok && order > 0 && (w.Paths == nil || slices.Contains(w.Paths, s.path))
+		})
+	})
+}
+
 // past is the history of one tip.
 type past struct {
 	tip   string
+	depth int // commits that were asked for
 	known hold.Past
 }
 

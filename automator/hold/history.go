@@ -78,6 +78,15 @@ func (p Past) last(image string, compare Compare) []Written {
 	return []Written{best}
 }
 
+// newest is what was written last.
+func (p Past) newest(image string) (Written, bool) {
+	all := p.written[full(image)]
+	if len(all) == 0 {
+		return Written{}, false
+	}
+	return all[0], true
+}
+
 // trailers are what the lines at the end of a message say.
 func trailers(message string) map[string]Written {
 	found := map[string]Written{}

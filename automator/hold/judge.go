@@ -59,6 +59,7 @@ type Outcome struct {
 // Judge compares what is there with what was written last.
 func Judge(q Question) Outcome {
 	q.Now = q.Now.UTC().Truncate(time.Second) // as releases are written
+	q.Written = q.caughtUp()
 	o := Outcome{Frozen: map[int]string{}}
 	var found []Hold
 	kept := keep(q)
@@ -86,6 +87,47 @@ func Judge(q Question) Outcome {
 	o.Holds = q.Explicit.InForce(q.Image, o.Store, q.Now)
 	o.Written = kept.written
 	return o
+}
+
+// caughtUp is Written with what the history knows better: a newer value that is the last one
+// written by its trailers was pushed by a pass that ended before the ledger was.
+func (q Question) caughtUp() []Written {
+	newest, ok := q.Past.newest(q.Image)
+	if !ok {
+		return q.Written
+	}
+	var late []string
+	for _, w := range q.Written {
+		for _, v := range q.Values {
+			of := w.Paths == nil || slices.Contains(w.Paths, v.Path)
+			if order, ok := q.Compare(v.Tag, w.Tag); of && ok && order > 0 && w.Commit != newest.Commit && q.allAre(v.Path, newest.Tag) {
+				late = append(late, v.Path)
+			}
+		}
+	}
+	if len(late) == 0 {
+		return q.Written
+	}
+	slices.Sort(late)
+	newest.Paths = slices.Compact(late)
+	var all []Written
+	for _, w := range q.Written {
+		if w.Paths != nil {
+			w.Paths = slices.DeleteFunc(slices.Clone(w.Paths), func(p string) bool { return slices.Contains(late, p) })
+			if len(w.Paths) == 0 {
+				continue
+			}
+		}
+		all = append(all, w)
+	}
+	return append(all, newest)
+}
+
+// allAre says that each value of a file that is not left to people has this tag.
+func (q Question) allAre(path, tag string) bool {
+	return !slices.ContainsFunc(q.Values, func(v Value) bool {
+		return v.Path == path && v.Tag != tag && !v.Held && !v.Foreign
+	})
 }
 
 // last is what was written last to a value's file. A file that the ledger does not know is
