@@ -33,7 +33,7 @@ func (a *Advice) Offer(tag string) {
 	switch {
 	case pre == "":
 		return
-	case isVariant(pre):
+	case isVariant(pre) && at.text == tag: // of what Extract made, the hint would not hold
 		a.variants++
 		a.suffixed = max(a.suffixed, tag)
 	case isGlued(pre):

@@ -58,6 +58,7 @@ func TestAdvice(t *testing.T) {
 		{Rule{Semver: "1.x", Match: `^(.*)-alpine$`, Extract: "$1"}, "1.2.3-alpine 1.2.4-alpine 1.2.3", nil},
 		{Rule{Semver: "1.x", Match: `^(.*)-alpine$`, Extract: "$1x"}, "1.2.3-alpine", []string{"$1x stands for nothing"}},
 		{Rule{Semver: "1.x", Match: `^(?P<v>.*)-alpine$`, Extract: "${v}-$0"}, "1.2.3-alpine", nil},
+		{Rule{Semver: "1.x", Match: `^(.*)_(.*)$`, Extract: "$1-$2"}, "1.2.3_alpine 1.2.4_alpine", nil},
 		{Rule{Alphabetical: "asc"}, "1.2.3-alpine rc9", nil},
 	} {
 		p, err := New(test.rule)
