@@ -102,7 +102,11 @@ func (s *settings) targets() []edit.Target {
 // fluxMessage is what Flux's template makes of the changes; a note says why it makes nothing.
 func (t *turn) fluxMessage(a flux.Automation, changes []Change) (message, note string) {
 	told := make([]flux.Change, 0, len(changes))
+	objects := map[string]func(line int) flux.Object{}
 	for _, c := range changes {
+		if objects[c.File] == nil {
+			objects[c.File] = flux.ObjectsOf(t.reading.files[c.File].Data())
+		}
 		repo := c.Image
 		if i := t.settings.find(c.Image); i >= 0 {
 			repo = t.settings.images[i].Image.Image
@@ -112,7 +116,7 @@ func (t *turn) fluxMessage(a flux.Automation, changes []Change) (message, note s
 			setter += ":" + c.Part
 		}
 		told = append(told, flux.Change{
-			File: c.File, Object: flux.ObjectAt(t.reading.files[c.File].Data(), c.Line), OldValue: c.Old, NewValue: c.New,
+			File: c.File, Object: objects[c.File](c.Line), OldValue: c.Old, NewValue: c.New,
 			Setter: setter, Image: flux.ImageRef{Ref: repo + ":" + c.Tag, Tag: c.Tag, NamespacedPolicy: c.Image},
 		})
 	}

@@ -285,13 +285,13 @@ func TestFilesThatAreNotMeant(t *testing.T) {
 	}
 }
 
-func TestObjectAt(t *testing.T) {
+func TestObjectsOf(t *testing.T) {
 	text := "# one\napiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n---\nkind: List\nitems:\n  - kind: Job\n    metadata: {name: b, namespace: nn}\n  - kind: Secret\n    metadata:\n      name: c\n---\n- no: object\n"
 	for line, want := range map[int]Object{
 		1: {}, 2: {APIVersion: "v1", Kind: "Pod", Name: "a"}, 5: {APIVersion: "v1", Kind: "Pod", Name: "a"},
 		10: {Kind: "Job", Namespace: "nn", Name: "b"}, 13: {Kind: "Secret", Name: "c"}, 15: {},
 	} {
-		if got := ObjectAt([]byte(text), line); got != want {
+		if got := ObjectsOf([]byte(text))(line); got != want {
 			t.Errorf("line %d: got %v, want %v", line, got, want)
 		}
 	}
@@ -310,6 +310,6 @@ func FuzzRead(f *testing.F) {
 				a.Writes(i, "a/f.yaml")
 			}
 		}
-		ObjectAt(document, 3)
+		ObjectsOf(document)(3)
 	})
 }

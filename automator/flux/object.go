@@ -2,34 +2,48 @@ package flux
 
 import (
 	"bytes"
+	"sort"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// ObjectAt is the object that a line (from 1) of a YAML file is in. Zero: it is in none, or the
-// file cannot be read.
-func ObjectAt(data []byte, line int) (found Object) {
-	// The parser panics on some input that it does not understand.
-	defer func() {
-		if recover() != nil {
-			found = Object{}
+// ObjectsOf tells which object a line (from 1) of a YAML file is in. Zero: it is in none, or the
+// file cannot be read up to there. The file is read once, whatever is asked.
+func ObjectsOf(data []byte) func(line int) Object {
+	all := begun(data)
+	return func(line int) Object {
+		i := sort.Search(len(all), func(i int) bool { return all[i].line > line })
+		if i == 0 {
+			return Object{}
 		}
-	}()
+		return all[i-1].Object
+	}
+}
+
+// beginning is where an object begins.
+type beginning struct {
+	line int
+	Object
+}
+
+// begun are the objects of a file, and of its lists, in the order of their lines.
+func begun(data []byte) (all []beginning) {
+	// The parser panics on some input that it does not understand; what came before counts.
+	defer func() { _ = recover() }()
 	if len(data) > maxFileBytes {
-		return Object{}
+		return nil
 	}
 	for decoder := yaml.NewDecoder(bytes.NewReader(data)); ; {
 		var document yaml.Node
-		if decoder.Decode(&document) != nil || len(document.Content) == 0 || document.Content[0].Line > line {
-			return found
+		if decoder.Decode(&document) != nil || len(document.Content) == 0 {
+			return all
 		}
 		root := document.Content[0]
-		found = objectOf(root)
+		found := objectOf(root)
+		all = append(all, beginning{root.Line, found})
 		if items := valueOf(root, "items"); found.Name == "" && items != nil && items.Kind == yaml.SequenceNode {
 			for _, item := range items.Content {
-				if item.Line <= line {
-					found = objectOf(item)
-				}
+				all = append(all, beginning{item.Line, objectOf(item)})
 			}
 		}
 	}
