@@ -120,6 +120,7 @@ func TestEditQuotesWhatIsNotText(t *testing.T) {
 	for value, want := range map[string]string{
 		"1.2": `"1.2"`, "1e3": `"1e3"`, "012": `"012"`, "0x1F": `"0x1F"`, "yes": `"yes"`, "on": `"on"`, "n": `"n"`,
 		"null": `"null"`, "true": `"true"`, "2024-01-02": `"2024-01-02"`, "12:30": `"12:30"`, ".5": `".5"`,
+		"685e5134": `"685e5134"`, "0xffffffffffffffffffff": `"0xffffffffffffffffffff"`, "685f5134": "685f5134", "0xg": "0xg",
 		"1.2.3": "1.2.3", "v1": "v1", "r/a:1.2.3": "r/a:1.2.3", "localhost:5000/a": "localhost:5000/a",
 	} {
 		got, _, err := setAll([]byte("a: x "+shopMarker+"\n"), value)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -76,10 +78,24 @@ func (y *yamlFile) spell(p Place, value string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("writing %q: %w", value, err)
 	}
-	if string(plain) == value+"\n" {
+	if string(plain) == value+"\n" && !isHuge(value) {
 		return value, nil
 	}
 	return `"` + value + `"`, nil
+}
+
+// isHuge says that text has the form of a number; the encoder takes one that is beyond 64
+// bits for text, and other readers for infinity: 685e5134 may be the hash of a commit.
+func isHuge(value string) bool {
+	digits := strings.ToLower(strings.ReplaceAll(value, "_", ""))
+	for prefix, base := range map[string]int{"0x": 16, "0o": 8, "0b": 2} {
+		if rest, ok := strings.CutPrefix(strings.TrimLeft(digits, "-"), prefix); ok {
+			_, ok = new(big.Int).SetString(rest, base)
+			return ok
+		}
+	}
+	_, err := strconv.ParseFloat(digits, 64)
+	return errors.Is(err, strconv.ErrRange)
 }
 
 var errOther = errors.New("the edit would change more than its values")
