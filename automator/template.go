@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	texttemplate "text/template"
@@ -119,11 +118,11 @@ func lastField(pipe *parse.PipeNode) string {
 func boundedFuncs() texttemplate.FuncMap {
 	bounded := func(made func(args ...any) string) func(args ...any) (string, error) {
 		return func(args ...any) (string, error) {
-			if err := checkArgs(args); err != nil {
+			if err := text.CheckArguments(maxRendered, args...); err != nil {
 				return "", err
 			}
 			s := made(args...)
-			return s, checkLength(len(s))
+			return s, text.CheckArguments(maxRendered, s)
 		}
 	}
 	return texttemplate.FuncMap{
@@ -133,31 +132,12 @@ func boundedFuncs() texttemplate.FuncMap {
 		"js":       bounded(texttemplate.JSEscaper),
 		"urlquery": bounded(texttemplate.URLQueryEscaper),
 		"printf": func(format string, args ...any) (string, error) {
-			if wide := regexp.MustCompile(`%[-+# 0]*([0-9.]*[0-9]{3}|[0-9.]*[*[])`).FindString(format); wide != "" {
-				return "", fmt.Errorf("%.20q: at most two digits are taken", wide)
+			if err := text.CheckFormat(format); err != nil {
+				return "", err
 			}
 			return bounded(func(args ...any) string { return fmt.Sprintf(format, args...) })(args...)
 		},
 	}
-}
-
-// checkArgs bounds a text before it is made.
-func checkArgs(args []any) error {
-	total := 0
-	for _, arg := range args {
-		total += len(fmt.Sprint(arg))
-		if err := checkLength(total); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func checkLength(n int) error {
-	if n > maxRendered {
-		return fmt.Errorf("it makes a text of more than %d bytes", maxRendered)
-	}
-	return nil
 }
 
 func (t *template) render(d described) (string, error) {

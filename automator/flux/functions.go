@@ -7,6 +7,8 @@ import (
 	"path"
 	"strings"
 	"text/template"
+
+	"sealift.dev/internal/text"
 )
 
 // payName is the function that what may be run more than once begins with.
@@ -43,8 +45,8 @@ func bounded(s string) (string, error) {
 func (b *budget) functions() template.FuncMap {
 	return template.FuncMap{
 		payName:    b.pay,
-		"print":    func(args ...any) (string, error) { return b.text(fmt.Sprint(args...)) },
-		"println":  func(args ...any) (string, error) { return b.text(fmt.Sprintln(args...)) },
+		"print":    func(args ...any) (string, error) { return b.join(fmt.Sprint, args) },
+		"println":  func(args ...any) (string, error) { return b.join(fmt.Sprintln, args) },
 		"printf":   b.printf,
 		"html":     b.one(html.EscapeString),
 		"js":       b.one(template.JSEscapeString),
@@ -101,17 +103,18 @@ func (b *budget) whether(f func(a, s string) bool) func(string, any) (bool, erro
 
 // printf refuses widths, which make a long text of a short one.
 func (b *budget) printf(format string, args ...any) (string, error) {
-	for rest := format; ; {
-		_, after, found := strings.Cut(rest, "%")
-		if !found {
-			return b.text(fmt.Sprintf(format, args...))
-		}
-		verb := strings.TrimLeft(after, "+-# 0123456789.[]*")
-		if flags := after[:len(after)-len(verb)]; len(flags) > 3 || strings.ContainsAny(flags, "*[") {
-			return "", fmt.Errorf("%%%.20s: at most two digits are taken", after)
-		}
-		rest = strings.TrimPrefix(verb, "%")
+	if err := text.CheckFormat(format); err != nil {
+		return "", err
 	}
+	return b.join(func(args ...any) string { return fmt.Sprintf(format, args...) }, args)
+}
+
+// join makes one text of several arguments, if they are not too long.
+func (b *budget) join(f func(args ...any) string, args []any) (string, error) {
+	if err := text.CheckArguments(maxMessage, args...); err != nil {
+		return "", err
+	}
+	return b.text(f(args...))
 }
 
 func (b *budget) replace(old, by string, value any) (string, error) {

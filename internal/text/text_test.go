@@ -34,3 +34,19 @@ func TestMarkdown(t *testing.T) {
 		}
 	}
 }
+
+func TestFormatsOfStrangers(t *testing.T) {
+	for format, good := range map[string]bool{
+		"": true, "%s-%03d%%": true, "%.7s %-+12s": true, "100%": true, "%100d": false, "%0100d": false, "%*d": false, "%[1]s": false, "%.999999f": false, "%%%1000d": false,
+	} {
+		if err := CheckFormat(format); (err == nil) != good {
+			t.Errorf("%q: %v", format, err)
+		}
+	}
+	if err := CheckArguments(4, "ab", 12); err != nil {
+		t.Error(err)
+	}
+	if err := CheckArguments(4, "ab", 123); err == nil {
+		t.Error("more than the limit is taken")
+	}
+}
