@@ -60,6 +60,7 @@ func TestEdit(t *testing.T) {
 		"long key":              "? image\n: OLD MARK\n",
 		"tabs before comment":   "image: OLD\t\t\tMARK\t\n",
 		"trailing blanks":       "image: OLD MARK   \nb: c   \n",
+		"no blank, as Flux":     "image: 'OLD'MARK\nb: {c: OLD,MARK\n }\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			text = strings.ReplaceAll(text, "MARK", shopMarker)

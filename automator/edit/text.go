@@ -136,10 +136,10 @@ func (t *text) comment(p Place, isItem bool) string {
 func (t *text) behind(end int) string {
 	at := t.skipBlanks(end)
 	if at < len(t.data) && t.data[at] == ',' {
-		end = at + 1
-		at = t.skipBlanks(end)
+		at = t.skipBlanks(at + 1)
 	}
-	if at > end && at < len(t.data) && t.data[at] == '#' {
+	// The parser wants no blank before a comment, and a # within a plain value does not come here.
+	if at < len(t.data) && t.data[at] == '#' {
 		return t.restOfLine(at)
 	}
 	return ""
