@@ -63,6 +63,7 @@ type Client struct {
 	now       func() time.Time
 	pages     *pageCache
 	platforms *platformCache
+	asking    chan struct{} // holds one value while the keychain is asked
 
 	mu           sync.Mutex
 	repositories map[string]*repository
@@ -94,6 +95,7 @@ func New(opts Options) (*Client, error) {
 		platforms:    newPlatformCache(maxPlatforms),
 		repositories: map[string]*repository{},
 		challenges:   map[string]*challenge{},
+		asking:       make(chan struct{}, 1),
 	}
 	c.transport = &httpx.Retry{Base: c.hosts, Patience: patience}
 	if opts.PlainHTTP {

@@ -26,6 +26,7 @@ const (
 	challengeFor = time.Hour
 	sessionFor   = 5 * time.Minute // credentials are looked up again after it
 	leeway       = 10 * time.Second
+	helperTime   = 30 * time.Second // for one look-up
 )
 
 // session is an authenticated way to one repository.
@@ -72,7 +73,7 @@ func (c *Client) session(ctx context.Context, r *repository) (*session, error) {
 
 // credentials are those of the keychain, else a cloud's.
 func (c *Client) credentials(ctx context.Context, ref name.Repository) (authn.Authenticator, error) {
-	known, err := authn.Resolve(ctx, c.keychain, ref)
+	known, err := c.resolve(ctx, ref)
 	if err != nil || known != authn.Anonymous || c.clouds == nil {
 		return known, err
 	}
@@ -81,6 +82,32 @@ func (c *Client) credentials(ctx context.Context, ref name.Repository) (authn.Au
 		return known, err
 	}
 	return &authn.Basic{Username: found.Username, Password: found.Password}, nil
+}
+
+// resolve asks the keychain, whose helpers are programs that know no deadline: one that hangs
+// keeps a goroutine, and not the pass or the end of the process.
+func (c *Client) resolve(ctx context.Context, ref name.Repository) (authn.Authenticator, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, helperTime, errors.New("a helper of Docker's configuration does not answer; hint: run docker-credential-NAME get by hand"))
+	defer cancel()
+	select {
+	case c.asking <- struct{}{}:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	var known authn.Authenticator
+	answered := make(chan error, 1)
+	go func() {
+		defer func() { <-c.asking }()
+		var err error
+		known, err = authn.Resolve(ctx, c.keychain, ref)
+		answered <- err
+	}()
+	select {
+	case err := <-answered:
+		return known, err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 func (c *Client) newSession(ctx context.Context, ref name.Repository, how *transport.Challenge, auth authn.Authenticator) (*session, error) {

@@ -1,9 +1,11 @@
 package registry_test
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -48,6 +50,42 @@ func TestDockerConfiguration(t *testing.T) {
 	})
 	if tags, _ := list(t, anonymous(t, registry.Options{Keychain: authn.DefaultKeychain}), repo); len(tags) != 1 {
 		t.Errorf("%q", tags)
+	}
+}
+
+// stuck is a helper that hangs.
+type stuck chan struct{}
+
+func (s stuck) Resolve(authn.Resource) (authn.Authenticator, error) {
+	<-s
+	return authn.Anonymous, nil
+}
+
+func TestHelperThatHangs(t *testing.T) {
+	server, err := stage.NewRegistry(stage.RegistryOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	helper := make(stuck)
+	defer close(helper)
+	client := anonymous(t, registry.Options{Keychain: helper})
+	for range 2 {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		ended := make(chan error, 1)
+		go func() {
+			_, err := client.Tags(ctx, server.Host+"/apps/shop", nil, func(string) {})
+			ended <- err
+		}()
+		select {
+		case err := <-ended:
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v", err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("the list outlives its context")
+		}
+		cancel()
 	}
 }
 

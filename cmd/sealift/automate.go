@@ -94,12 +94,14 @@ func (o *automateOptions) check() error {
 		return usage(errors.New("--repo, --repositories and --dir exclude each other"))
 	case o.dir != "" && !o.dryRun:
 		return usage(errors.New("--dir goes with --dry-run only: a local repository is not written"))
-	case o.dir != "" && o.watch.on:
-		return usage(errors.New("--dir and --watch exclude each other"))
+	case o.dir != "" && o.git.branch != "":
+		return usage(errors.New("--dir and --branch exclude each other: what is checked out is read"))
+	case o.watch.on && (o.dryRun || o.output != ""):
+		return usage(errors.New("--watch excludes --dry-run and --output: it logs what it writes"))
 	case o.once && o.watch.on:
 		return usage(errors.New("--once and --watch exclude each other"))
-	case o.repositories != "" && (o.git.branch != "" || o.git.access != gitAccess{} || o.forge != forgeAccess{}):
-		return usage(errors.New("--repositories says itself which branches there are, and how they are reached"))
+	case o.repositories != "" && (o.git.branch != "" || o.config != "" || o.git.access != gitAccess{} || o.forge != forgeAccess{}):
+		return usage(errors.New("--repositories says itself which branches and configurations there are, and how they are reached"))
 	}
 	if err := o.watch.check(); err != nil {
 		return err

@@ -3,7 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
 
 	"sigs.k8s.io/yaml"
 
@@ -11,6 +16,7 @@ import (
 	"sealift.dev/automator"
 	"sealift.dev/automator/metrics"
 	"sealift.dev/automator/registry"
+	"sealift.dev/internal/giturl"
 	"sealift.dev/verify"
 )
 
@@ -77,7 +83,28 @@ func (o *automateOptions) listed() ([]repository, error) {
 		}
 		seen[r.URL+" "+r.Branch] = true
 	}
-	return file.Repositories, nil
+	return file.Repositories, checkShared(file.Repositories)
+}
+
+// checkShared lets what the environment holds go to one host only.
+func checkShared(all []repository) error {
+	for variable, own := range map[string]func(r repository) string{
+		gitPasswordVar: func(r repository) string { return r.PasswordFile + r.AppKey },
+		forgeTokenVar:  func(r repository) string { return r.ForgeToken },
+	} {
+		hosts := map[string]bool{}
+		for _, r := range all {
+			at, err := url.Parse(giturl.Normalize(r.URL))
+			if err == nil && os.Getenv(variable) != "" && own(r) == "" {
+				hosts[strings.ToLower(at.Hostname())] = true
+			}
+		}
+		if len(hosts) > 1 {
+			return usage(fmt.Errorf("--repositories: %s would go to %s; hint: name a file for those of all hosts, or of all but one: passwordFile, forgeTokenFile",
+				variable, strings.Join(slices.Sorted(maps.Keys(hosts)), " and ")))
+		}
+	}
+	return nil
 }
 
 // shared is what all repositories have in common: how registries are reached, and whom to trust.
