@@ -94,7 +94,7 @@ func (r *round) known(tag, alias string) (Gate, string) {
 		}
 	}
 	seen, met := r.Seen[tag]
-	met = met && seen.Digest != ""
+	met = met && seen.Digest != "" && !seen.First.After(r.Now) // a clock that was ahead is made up for by ask
 	if met && !r.Moving && !r.Renew && (!r.Verify || !seen.Signed.IsZero()) {
 		if reason := r.young(r.born(seen)); reason != "" {
 			return Age, reason

@@ -142,7 +142,7 @@ func TestGates(t *testing.T) {
 		}, want: "1.2.0 sha256:1.2.0", gate: Age, reason: "until 2026-11-20T13:00:00Z"},
 		"met in the future": {change: func(q *Question, _ *world) {
 			q.MinimumAge, q.Seen = time.Hour, map[string]ledger.Sighting{"1.3.0": seen(9, "1.3.0"), "1.2.0": seen(-9, "1.2.0")}
-		}, want: "1.2.0 sha256:1.2.0", gate: Age, reason: "until 2026-11-20T11:00:00Z"},
+		}, want: "1.2.0 sha256:1.2.0", gate: Age, reason: "until 2026-11-20T11:00:00Z", asked: "digest 1.3.0, digest 1.2.0"},
 		"gone": {change: func(q *Question, w *world) { q.Platforms = []string{"linux/amd64"}; delete(w.digests, "1.3.0") },
 			want: "1.2.0 sha256:1.2.0", gate: Exists, reason: "there is no tag 1.3.0"},
 		"platform": {change: func(q *Question, _ *world) { q.Platforms = []string{"linux/amd64", "linux/1.2.0"} },
