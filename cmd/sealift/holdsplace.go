@@ -33,6 +33,7 @@ type holdsPlace struct {
 	git    gitFlags
 	dir    string
 	author remote.Author
+	config []byte // sealift.yaml, as change met it
 }
 
 func (at *holdsPlace) register(flags *pflag.FlagSet) {
@@ -46,6 +47,8 @@ func (at *holdsPlace) register(flags *pflag.FlagSet) {
 type holdsStore interface {
 	// read gives the file, nil where there is none, and the ledger, nil where none is seen.
 	read(ctx context.Context) ([]byte, *ledger.Ledger, error)
+	// config gives sealift.yaml beside it, nil where there is none.
+	config(ctx context.Context) ([]byte, error)
 	// write takes the place of what was read.
 	write(ctx context.Context, data []byte, message string) error
 }
@@ -102,6 +105,9 @@ func (at *holdsPlace) change(ctx context.Context, edit func([]byte, *ledger.Ledg
 		if err != nil {
 			return err
 		}
+		if at.config, err = store.config(ctx); err != nil {
+			return err
+		}
 		out, message, err := edit(data, known)
 		if err != nil || bytes.Equal(out, data) {
 			return err
@@ -150,6 +156,11 @@ func (r *holdsRepository) read(ctx context.Context) ([]byte, *ledger.Ledger, err
 	data, tip, err := readAt(ctx, r.git, refs[headsPrefix+r.branch], hold.Path)
 	r.tip = tip
 	return data, known, err
+}
+
+func (r *holdsRepository) config(ctx context.Context) ([]byte, error) {
+	data, _, err := readAt(ctx, r.git, r.tip.Tip(), v1alpha1.ConfigFile)
+	return data, err
 }
 
 func (r *holdsRepository) write(ctx context.Context, data []byte, message string) error {
@@ -209,19 +220,26 @@ func namedBranch(ctx context.Context, git *remote.Repository) (string, error) {
 type holdsFolder struct{ root *os.Root }
 
 func (f holdsFolder) read(context.Context) ([]byte, *ledger.Ledger, error) {
-	info, err := f.root.Lstat(hold.Path)
+	data, err := f.file(hold.Path)
+	return data, nil, err
+}
+
+func (f holdsFolder) config(context.Context) ([]byte, error) { return f.file(v1alpha1.ConfigFile) }
+
+// file is one of the folder's; nil: there is none.
+func (f holdsFolder) file(name string) ([]byte, error) {
+	info, err := f.root.Lstat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil, nil
+		return nil, nil
 	case err != nil:
-		return nil, nil, err
+		return nil, err
 	case !info.Mode().IsRegular():
-		return nil, nil, fmt.Errorf("reading %s: it is no regular file", hold.Path)
+		return nil, fmt.Errorf("reading %s: it is no regular file", name)
 	case info.Size() > maxHoldsBytes:
-		return nil, nil, fmt.Errorf("reading %s: it has %d bytes, more than %d", hold.Path, info.Size(), maxHoldsBytes)
+		return nil, fmt.Errorf("reading %s: it has %d bytes, more than %d", name, info.Size(), maxHoldsBytes)
 	}
-	data, err := f.root.ReadFile(hold.Path)
-	return data, nil, err
+	return f.root.ReadFile(name)
 }
 
 // write puts the whole file in place at once.

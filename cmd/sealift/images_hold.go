@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +12,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
 
+	"sealift.dev/api/v1alpha1"
 	"sealift.dev/automator/hold"
 	"sealift.dev/automator/ledger"
 )
@@ -53,14 +56,37 @@ func (o *imagesHoldOptions) run(ctx context.Context, s streams, args []string) e
 	}
 	e := entryOf(args, o.at.by())
 	e.Reason, e.Until = o.reason, until
-	err = o.at.change(ctx, func(data []byte, _ *ledger.Ledger) ([]byte, string, error) {
+	met := false
+	err = o.at.change(ctx, func(data []byte, known *ledger.Ledger) ([]byte, string, error) {
+		met = known != nil && known.Knows(e.Image)
 		out, err := hold.Add(data, e)
 		return out, "Hold " + named(e) + "\n\n" + oneLine(e.Reason) + "\n", err
 	})
 	if err == nil {
 		fmt.Fprintf(s.Err, "%s is held\n", named(e))
+		if !met && !names(o.at.config, e.Image) {
+			fmt.Fprintf(s.Err, "%s does not name %s, and no pass has met it; hint: NAMESPACE:NAME, as in markers\n", v1alpha1.ConfigFile, oneLine(e.Image))
+		}
 	}
 	return err
+}
+
+// names says that a sealift.yaml has an image, or cannot be read.
+func names(config []byte, image string) bool {
+	var file struct {
+		Automate struct {
+			Images []struct{ Name, Namespace string } `json:"images"`
+		} `json:"automate"`
+	}
+	if err := yaml.Unmarshal(config, &file); err != nil {
+		return true
+	}
+	for _, i := range file.Automate.Images {
+		if cmp.Or(i.Namespace, i.Name)+":"+i.Name == image {
+			return true
+		}
+	}
+	return false
 }
 
 // imageArgs are IMAGE and, maybe, VERSION.
@@ -126,6 +152,7 @@ func runRelease(ctx context.Context, s streams, at *holdsPlace, args []string) e
 	lifts := 0
 	err := at.change(ctx, func(data []byte, known *ledger.Ledger) ([]byte, string, error) {
 		automatic := automaticHolds(known, e.Image)
+		e.Since = notBefore(e.Since, automatic)
 		out, gone, err := hold.Release(data, e, len(automatic) > 0)
 		if err == nil && len(gone) == 0 && len(automatic) == 0 {
 			// Who cannot see the ledger may know of an automatic hold all the same.
@@ -149,6 +176,16 @@ func runRelease(ctx context.Context, s streams, at *holdsPlace, args []string) e
 		fmt.Fprintf(s.Err, "%s is not held\n", named(e))
 	}
 	return nil
+}
+
+// notBefore lets a release lift what it can see, whatever the clocks of both machines show.
+func notBefore(since time.Time, holds []hold.Hold) time.Time {
+	for _, h := range holds {
+		if h.Since.After(since) {
+			since = h.Since
+		}
+	}
+	return since
 }
 
 // automaticHolds are those that the ledger has on one image.
