@@ -15,9 +15,6 @@ import (
 	"sealift.dev/automator/remote"
 )
 
-// undoTimeout is how long taking back a ledger may take while the program ends.
-const undoTimeout = 5 * time.Second
-
 // checkMoved asks once more for the digests of what is written without one, directly before
 // it is. It reports whether a tag moved since it was checked: that candidate is refused.
 func (a *Automator) checkMoved(ctx context.Context, t *turn, writes []write) (bool, error) {
@@ -82,25 +79,33 @@ func (a *Automator) commit(ctx context.Context, t *turn, groups []group, writes 
 	return last, nil
 }
 
-// wrote notes what a commit writes: for the branch that is read at once, for another one as
-// what will have been written once it is merged.
+// wrote notes what a commit writes: as written if the branch that is read moves together with
+// the ledger, else as what will have been written once the commit is there.
 func (t *turn) wrote(g group, commit string) {
+	key := t.target
+	if t.target == t.branch {
+		key = announced(t.branch, commit)
+	}
 	for policy, w := range written(g, commit, t.now) {
-		if t.target == t.branch {
+		if t.target == t.branch && !t.apart {
 			t.ledger.Images[policy].Wrote(w)
 			continue
 		}
 		if t.ledger.Requests == nil {
 			t.ledger.Requests = map[string]ledger.Request{}
 		}
-		request := t.ledger.Requests[t.target]
+		request := t.ledger.Requests[key]
 		if request.Images == nil {
 			request.Images = map[string]hold.Written{}
 		}
 		request.Commit, request.Images[policy] = commit, w
-		t.ledger.Requests[t.target] = request
+		t.ledger.Requests[key] = request
 	}
 }
+
+// announced is where the ledger has a commit that is about to be pushed to the branch that is
+// read: no branch has such a name, and automators at once do not have the same.
+func announced(branch, commit string) string { return branch + " " + commit }
 
 // written is what a group writes, by NAMESPACE:NAME.
 func written(g group, commit string, now time.Time) map[string]hold.Written {
@@ -147,8 +152,42 @@ func (t *turn) settle() {
 	}
 }
 
+// confirm counts as written what was about to be pushed to the branch, and is there. What is
+// not there after the longest pass was not taken, and nobody has taken it back.
+func (a *Automator) confirm(ctx context.Context, t *turn) error {
+	there := &ledger.Ledger{Images: map[string]*ledger.Image{}}
+	var log []remote.Commit
+	for key, request := range t.ledger.Requests {
+		if key != announced(t.branch, request.Commit) || t.base == nil {
+			continue
+		}
+		if log == nil {
+			var err error
+			if log, err = a.git.History(ctx, t.tip, maxHistory); err != nil {
+				return fmt.Errorf("reading the history of %s: %w", t.branch, err)
+			}
+		}
+		taken, late := slices.ContainsFunc(log, func(c remote.Commit) bool { return c.ID == request.Commit }), false
+		for policy, w := range request.Images {
+			late = late || t.now.Sub(w.At) > runTimeout
+			if taken {
+				entry := there.Image(policy, entryOf(t.ledger, policy).Repo)
+				entry.Written = append(entry.Written, w)
+			}
+		}
+		if taken || late {
+			delete(t.ledger.Requests, key)
+		}
+	}
+	if len(there.Images) > 0 {
+		t.ledger = ledger.Merge(t.ledger, there)
+	}
+	return nil
+}
+
 // push moves the branch, if there is a commit, and the ledger with it: both or none, since a
-// ledger that tells of a commit which was not taken looks like a person's revert.
+// ledger that tells of a commit which was not taken looks like a person's revert. Where that
+// cannot be, the ledger goes first, and tells of a commit that is about to come.
 func (a *Automator) push(ctx context.Context, t *turn, commit remote.Pending) error {
 	var updates []remote.Update
 	if commit.ID() != "" {
@@ -158,38 +197,30 @@ func (a *Automator) push(ctx context.Context, t *turn, commit remote.Pending) er
 	if err != nil {
 		return err
 	}
-	// Push options are about branches: some ask for a merge request of whatever is pushed.
-	together := state != nil && len(updates) > 0 && !a.apart && len(t.settings.push.Options) == 0
-	if together {
-		err := a.git.Push(ctx, append(updates, *state), remote.PushOptions{Atomic: true})
-		switch rejected := rejections(err); {
-		case err == nil:
-			a.unsaved = unsaved{}
-			a.state = keptState(t.state.ref, state.New.ID(), data)
-			return nil
-		case errors.Is(err, remote.ErrNotAtomic):
-			a.apart = true
-		case len(rejected) == 0:
-			return err
-		case rejected[updates[0].Ref] == nil:
-			a.apart = true
-			return a.saveState(ctx, t, state, data)
-		case rejected[state.Ref] == nil:
-			a.apart = true
-			return errors.Join(err, a.takeBack(ctx, t, state.New.ID()))
-		default:
-			if blamed, refsErr := a.isToBlame(ctx, updates[0], rejected); blamed || refsErr != nil {
-				return errors.Join(err, refsErr)
-			}
-		}
-	}
-	if len(updates) > 0 {
-		// The branch first: a ledger that knows too little is made up for by the history.
-		if err := a.git.Push(ctx, updates, remote.PushOptions{Options: t.settings.push.Options}); err != nil {
+	if state == nil || len(updates) == 0 || t.apart {
+		if err := a.saveState(ctx, t, state, data); err != nil || len(updates) == 0 {
 			return err
 		}
+		return a.git.Push(ctx, updates, remote.PushOptions{Options: t.settings.push.Options})
 	}
-	return a.saveState(ctx, t, state, data)
+	err = a.git.Push(ctx, append(updates, *state), remote.PushOptions{Atomic: true})
+	switch rejected := rejections(err); {
+	case err == nil:
+		a.unsaved = unsaved{}
+		a.state = keptState(t.state.ref, state.New.ID(), data)
+	case errors.Is(err, remote.ErrNotAtomic):
+		a.apart = true
+		return &remote.RejectedError{Ref: updates[0].Ref, Reason: err.Error()} // the next attempt does without
+	case len(rejected) == 0:
+	case rejected[updates[0].Ref] == nil: // the server does not do as it says
+		a.apart = true
+		return a.saveState(ctx, t, state, data)
+	case rejected[state.Ref] != nil:
+		blamed, refsErr := a.isToBlame(ctx, updates[0], rejected)
+		a.apart = a.apart || !blamed && refsErr == nil
+		return errors.Join(err, refsErr)
+	}
+	return err
 }
 
 // isToBlame says that an update is why none was taken, and not another one.
@@ -226,7 +257,7 @@ func (a *Automator) saveState(ctx context.Context, t *turn, update *remote.Updat
 		}
 	}
 	if a.stateRefused == nil {
-		return nil // it is made up for: cool-downs become longer, and the history tells of reverts
+		return nil // others write it all the time: what is lost is one pass's
 	}
 	data, err := t.ledger.Encode()
 	if err == nil {
@@ -255,26 +286,6 @@ func (a *Automator) followState(ctx context.Context, t *turn, why error) error {
 	}
 	t.ledger = ledger.Merge(t.ledger, mine)
 	return nil
-}
-
-// takeBack pushes the ledger as it was, after a server took it without the branch that it
-// tells of. The program may be about to end.
-func (a *Automator) takeBack(ctx context.Context, t *turn, tip string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
-	defer cancel()
-	update := remote.Update{Ref: t.state.ref, Old: tip}
-	if t.state.tip != "" {
-		old, err := remote.Existing(t.state.tip)
-		if err != nil {
-			return err
-		}
-		update.New = old
-	}
-	err := a.git.Push(ctx, []remote.Update{update}, remote.PushOptions{})
-	if len(remote.Rejections(err)) > 0 {
-		return nil // somebody else has written it since
-	}
-	return err
 }
 
 func keptState(ref, tip string, data []byte) state { return state{ref: ref, tip: tip, data: data} }

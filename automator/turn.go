@@ -49,6 +49,7 @@ type turn struct {
 	decided  map[string]decided
 	moved    map[string]map[string]string // tags that moved between check and write
 	notes    []Note
+	apart    bool                     // the ledger is pushed before the branch
 	pulls    *pulls                   // nil: commits go to target
 	latest   map[string]forge.Request // of each of pulls' branches
 }
@@ -87,6 +88,11 @@ func (a *Automator) read(ctx context.Context) (*turn, error) {
 		return t, err
 	}
 	t.begin()
+	// Push options are about branches: some ask for a merge request of whatever is pushed.
+	t.apart = a.apart || a.stateRefused != nil || len(t.settings.push.Options) > 0
+	if err := a.confirm(ctx, t); err != nil {
+		return t, err
+	}
 	return t, a.readPast(ctx, t)
 }
 

@@ -95,15 +95,15 @@ func (r *Repository) push(ctx context.Context, updates []Update, o PushOptions) 
 // ErrNotAtomic says that a server cannot move several refs at once or none.
 var ErrNotAtomic = errors.New("the server cannot move several refs at once or none; hint: push them one by one")
 
-// greetWriter says what the server can do with pushes. Asking lists every ref, so it is not
-// asked where a push needs no more than what all servers can, or what Git itself can, which
-// does not mind to be asked for what is switched off.
+// greetWriter says what the server can do with pushes. Asking is one request, whose answer is
+// kept, so it is not asked where a push needs no more than what all servers can. Git ignores
+// what is switched off, so a server's word is needed for Atomic.
 func (r *Repository) greetWriter(ctx context.Context, o PushOptions) (*greeting, error) {
 	switch {
 	case r.writer != nil:
 		return r.writer, nil
-	case r.wire.stateless() && r.reader != nil && len(o.Options) == 0 && (!o.Atomic || strings.HasPrefix(r.reader.can["agent"], "git/")):
-		return &greeting{can: map[string]string{"report-status": "", "side-band-64k": "", "atomic": ""}}, nil
+	case r.wire.stateless() && r.reader != nil && len(o.Options) == 0 && !o.Atomic:
+		return &greeting{can: map[string]string{"report-status": "", "side-band-64k": ""}}, nil
 	}
 	g, err := r.hello(ctx, receivePack)
 	if err == nil {
