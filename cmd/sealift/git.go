@@ -37,6 +37,8 @@ func (g *gitFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&g.repo, "repo", "", "URL of the Git repository: https://, ssh:// or USER@HOST:PATH")
 	flags.StringVar(&g.branch, "branch", "", "branch to read and push (default what sealift.yaml names)")
 	flags.BoolVar(&g.plainHTTP, "plain-http", false, "allow plain HTTP to Git servers and registries on other machines")
+	flags.StringVar(&g.access.UsernameFile, "git-username-file", "", "file with the user's name for Git over HTTPS (default $"+gitUsernameVar+")")
+	flags.StringVar(&g.access.PasswordFile, "git-password-file", "", "file with the password or token for Git over HTTPS, read again for each use (default $"+gitPasswordVar+")")
 	flags.StringVar(&g.access.CA, "git-ca", "", "file with certificate authorities (PEM) of the Git server, to trust beside the system's")
 	flags.StringVar(&g.access.Cert, "git-cert", "", "file with a client certificate (PEM) for the Git server")
 	flags.StringVar(&g.access.Key, "git-key", "", "file with the client certificate's key (PEM)")
