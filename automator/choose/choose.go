@@ -11,11 +11,11 @@ import (
 
 // Limits of a rule and of what it is held against.
 const (
-	maxTag        = 128    // bytes; the OCI distribution specification's
-	maxText       = 512    // bytes that Extract may make of a tag
-	maxExpression = 1024   // bytes of a regular expression, and of Extract
-	maxProgram    = 10_000 // instructions of a compiled regular expression
-	maxIgnored    = 64     // regular expressions
+	maxTag        = 128  // bytes; the OCI distribution specification's
+	maxText       = 512  // bytes that Extract may make of a tag
+	maxExpression = 1024 // bytes of a regular expression, and of Extract
+	maxProgram    = 2000 // instructions that all regular expressions compile to, together
+	maxIgnored    = 64   // regular expressions
 )
 
 // DefaultIgnore is what Ignore is where a rule has none: cosign's signatures.

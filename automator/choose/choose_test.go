@@ -176,6 +176,7 @@ func TestInvalidPolicies(t *testing.T) {
 		{Rule{Newest: true, Match: "("}, "match"},
 		{Rule{Newest: true, Match: `(?=a)`}, "match"},
 		{Rule{Newest: true, Match: strings.Repeat("a{1000}", 20)}, "instructions"},
+		{Rule{Newest: true, Match: "a{900}", Ignore: []string{"b{900}", "c{900}"}}, "together"},
 		{Rule{Newest: true, Match: strings.Repeat("a", 2000)}, "2000 bytes"},
 		{Rule{Newest: true, Extract: "$1"}, "goes with match"},
 		{Rule{Newest: true, Match: "a", Extract: strings.Repeat("$1", 1000)}, "2000 bytes"},

@@ -22,8 +22,9 @@ func newFilter(r Rule) (filter, error) {
 	if len(ignore) > maxIgnored {
 		return f, fmt.Errorf("ignore has %d expressions, more than %d", len(ignore), maxIgnored)
 	}
+	left := maxProgram
 	for _, expression := range ignore {
-		compiled, err := compile(expression)
+		compiled, err := compile(expression, &left)
 		if err != nil {
 			return f, fmt.Errorf("ignore %.80q: %w", expression, err)
 		}
@@ -37,7 +38,7 @@ func newFilter(r Rule) (filter, error) {
 	case r.Match == "":
 		return f, nil
 	}
-	compiled, err := compile(r.Match)
+	compiled, err := compile(r.Match, &left)
 	if err != nil {
 		return f, fmt.Errorf("match %.80q: %w", r.Match, err)
 	}
@@ -45,8 +46,9 @@ func newFilter(r Rule) (filter, error) {
 	return f, nil
 }
 
-// compile bounds the program, so that matching a tag is cheap whoever wrote the expression.
-func compile(expression string) (*regexp.Regexp, error) {
+// compile takes the program from what is left, so that matching a tag is cheap whoever wrote
+// the expressions: there may be 200,000 tags.
+func compile(expression string, left *int) (*regexp.Regexp, error) {
 	if len(expression) > maxExpression {
 		return nil, fmt.Errorf("it has %d bytes, more than %d", len(expression), maxExpression)
 	}
@@ -58,8 +60,8 @@ func compile(expression string) (*regexp.Regexp, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n := len(program.Inst); n > maxProgram {
-		return nil, fmt.Errorf("it compiles to %d instructions, more than %d; hint: repeat less", n, maxProgram)
+	if *left -= len(program.Inst); *left < 0 {
+		return nil, fmt.Errorf("the expressions compile to more than %d instructions together; hint: repeat less", maxProgram)
 	}
 	return regexp.Compile(expression)
 }
