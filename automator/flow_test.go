@@ -78,6 +78,24 @@ func TestRevertSticks(t *testing.T) {
 	}
 }
 
+// TestRevertedDowngradeSticks: what an allowed downgrade wrote is not written again once a
+// person took it back, nor anything lower.
+func TestRevertedDowngradeSticks(t *testing.T) {
+	image := newRegistry(t, "1.1.0", "1.2.0")
+	config := configWith(image, "      select: {semver: '*'}\n      allowDowngrade: true\n")
+	git := newGitServer(t, map[string]string{"sealift.yaml": config, "shop.yaml": deployment(image + ":1.3.0")}, nil)
+	if result := mustRun(t, git.options()); !result.Pushed || result.Images[0].Tag != "1.2.0" {
+		t.Fatalf("%+v", result)
+	}
+	git.revert()
+	for range 2 {
+		result := mustRun(t, git.options())
+		if result.Pushed || len(result.Images[0].Holds) != 1 || !strings.HasPrefix(result.Images[0].Holds[0], "1.2.0 and below: ") {
+			t.Errorf("after the revert: %+v", result)
+		}
+	}
+}
+
 // TestGroups makes one commit for each, on one another, also in one file.
 func TestGroups(t *testing.T) {
 	image := newRegistry(t, "1.2.0")

@@ -31,7 +31,8 @@ const (
 type Hold struct {
 	Image string `json:"image"` // NAMESPACE:NAME
 	Kind  Kind   `json:"kind"`
-	// Version is a tag, a version, or a range in Masterminds' grammar.
+	// Version is a tag, a version, or a range in Masterminds' grammar. Of a downgrade that was
+	// reverted it is what that wrote, and lower versions are held, too.
 	Version string `json:"version,omitempty"`
 	// UpTo is the newest tag that is held, and Above the newest that is not: what a person
 	// went back to.
@@ -65,7 +66,8 @@ func (h Hold) Covers(tag, alias string, compare Compare) bool {
 	case h.Digest != "":
 		return false
 	case h.Version != "":
-		return within(h.Version, tag, alias, compare)
+		order, ok := compare(tag, h.Version)
+		return within(h.Version, tag, alias, compare) || h.Kind == Reverted && ok && order < 0
 	case h.UpTo != "":
 		if tag == h.UpTo {
 			return true
@@ -107,7 +109,7 @@ func inRange(version, tag string) bool {
 	return err == nil && constraint.Check(v)
 }
 
-// What says which versions are held: "1.2.0", "above 1.1.0 up to 1.2.0", "every version".
+// What says which versions are held: "1.2.0", "above 1.1.0 up to 1.2.0", "1.2.0 and below", "every version".
 func (h Hold) What() string {
 	var what string
 	switch {
@@ -115,6 +117,8 @@ func (h Hold) What() string {
 		return "every version"
 	case h.Digest != "":
 		what = h.Digest
+	case h.Version != "" && h.Kind == Reverted:
+		what = h.Version + " and below"
 	case h.Version != "":
 		what = h.Version
 	case h.UpTo != "":
