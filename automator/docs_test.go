@@ -48,7 +48,7 @@ func wantFields(of reflect.Type, path string, into map[string]bool) {
 	for of.Kind() == reflect.Pointer || of.Kind() == reflect.Slice {
 		of = of.Elem()
 	}
-	if of.Kind() != reflect.Struct || of.Name() == "Duration" {
+	if of.Kind() != reflect.Struct || of.Name() == "Age" {
 		into[path] = true
 		return
 	}

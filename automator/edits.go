@@ -174,6 +174,8 @@ func (d decided) reason(found scanned, img followed) string {
 		return d.err.Error()
 	case found.none != nil:
 		return found.none.Error()
+	case len(d.spots) == 0 && img.writes != nil:
+		return fmt.Sprintf("no ImageUpdateAutomation takes it, or no file below its update.path has the marker # {\"$imagepolicy\": %q}", img.policy)
 	case len(d.spots) == 0:
 		return fmt.Sprintf("no file has its marker # {\"$imagepolicy\": %q}, and it has no targets", img.policy)
 	case !d.decision.Found && len(d.decision.Refusals) > 0:

@@ -233,7 +233,7 @@ func parseFollowed(entry v1alpha1.Image) (followed, error) {
 	}
 	if w := entry.Window; w != nil {
 		if f.window, err = gate.NewWindow(w.Days, w.From, w.To, w.TimeZone); err != nil {
-			return followed{}, fmt.Errorf("%s: window: %w", entry.Name, err)
+			return followed{}, fmt.Errorf("%s: %w", entry.Name, err)
 		}
 	}
 	for i, target := range entry.Targets {

@@ -1,7 +1,9 @@
 package v1alpha1
 
 import (
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"encoding/json"
+	"fmt"
+	"time"
 )
 
 // Automate is the automator's part of sealift.yaml.
@@ -93,7 +95,7 @@ type Image struct {
 	Pin PinMode `json:"pin,omitempty"`
 	// MinimumAge is how old a tag must be, by its verified signature's or log's time, else
 	// since the automator saw it first. Default: 0.
-	MinimumAge metav1.Duration `json:"minimumAge,omitzero"`
+	MinimumAge Age `json:"minimumAge,omitzero"`
 	// Window is when updates may be made. Default: always.
 	Window *Window `json:"window,omitempty"`
 	// Platforms must all be in the image: linux/amd64, linux/arm64/v8.
@@ -169,6 +171,26 @@ type Window struct {
 	// TimeZone is of the IANA database: Europe/Berlin. Default: UTC.
 	TimeZone string `json:"timeZone,omitempty"`
 }
+
+// Age is a time span in Go's notation, such as 72h.
+// +kubebuilder:object:generate=false
+type Age struct{ time.Duration }
+
+// UnmarshalJSON names the field, since the decoder does not.
+func (a *Age) UnmarshalJSON(data []byte) error {
+	var text string
+	err := json.Unmarshal(data, &text)
+	if err == nil {
+		a.Duration, err = time.ParseDuration(text)
+	}
+	if err != nil {
+		return fmt.Errorf("minimumAge: %.50s is no time span; hint: days in hours, 72h", data)
+	}
+	return nil
+}
+
+// MarshalJSON writes what UnmarshalJSON reads.
+func (a Age) MarshalJSON() ([]byte, error) { return json.Marshal(a.String()) }
 
 // Target is a value in files, or a set of values that belong together. Exactly one of Key,
 // Regexp, Kustomize and Helm is set.

@@ -248,7 +248,7 @@ func (r *round) young(born time.Time) string {
 // refusedBy tells a refusal from a lookup that failed.
 func refusedBy(gate Gate, err error) (Gate, string, error) {
 	if errors.Is(err, ErrRefused) {
-		return gate, text.Line(err.Error(), 500), nil
+		return gate, text.Line(strings.TrimPrefix(err.Error(), ErrRefused.Error()+": "), 500), nil
 	}
 	return "", "", err
 }

@@ -71,13 +71,13 @@ func newSSHWire(address *url.URL, o Options, t *traffic) (*sshWire, error) {
 // parseSSHKey reads a private key. Its errors do not repeat what is in it.
 func parseSSHKey(key, passphrase []byte) (ssh.Signer, error) {
 	if len(bytes.TrimSpace(key)) == 0 {
-		return nil, errors.New("there is no SSH key; hint: pass a private key")
+		return nil, errors.New("there is no SSH key; hint: pass a private key (--ssh-key)")
 	}
 	signer, err := ssh.ParsePrivateKey(key)
 	var locked *ssh.PassphraseMissingError
 	if errors.As(err, &locked) {
 		if len(passphrase) == 0 {
-			return nil, errors.New("the SSH key is locked; hint: pass its passphrase")
+			return nil, errors.New("the SSH key is locked; hint: pass its passphrase (SEALIFT_SSH_PASSPHRASE)")
 		}
 		signer, err = ssh.ParsePrivateKeyWithPassphrase(key, passphrase)
 	}
@@ -90,7 +90,7 @@ func parseSSHKey(key, passphrase []byte) (ssh.Signer, error) {
 // parseKnownHosts reads public keys of servers. The library reads files only.
 func parseKnownHosts(content []byte) (db *knownhosts.HostKeyDB, err error) {
 	if len(bytes.TrimSpace(content)) == 0 {
-		return nil, errors.New("no SSH server's key is known; hint: pass what ssh-keyscan HOST prints, once you have compared it with what the server's owner publishes")
+		return nil, errors.New("no SSH server's key is known; hint: pass what ssh-keyscan HOST prints (--ssh-known-hosts), once you have compared it with what the server's owner publishes")
 	}
 	name, remove, err := asFile(content)
 	if err != nil {

@@ -57,7 +57,11 @@ func printNote(w io.Writer, note automator.Note) {
 		fmt.Fprintln(w, printable(note.Reason))
 		return
 	}
-	fmt.Fprintf(w, "%s:%d: %s\n", printable(note.File), note.Line, printable(note.Reason))
+	where := note.File
+	if note.Line > 0 {
+		where = fmt.Sprintf("%s:%d", note.File, note.Line)
+	}
+	fmt.Fprintf(w, "%s: %s\n", printable(where), printable(note.Reason))
 }
 
 func printPull(w io.Writer, pull automator.PullRequest) {
@@ -92,6 +96,8 @@ func (o *automateOptions) printEnd(w io.Writer, result automator.Result, failed 
 		fmt.Fprintf(w, "pushed %.7s to %s\n", result.Commit, printable(branch))
 	case len(result.Changes) > 0 && o.dryRun:
 		fmt.Fprintf(w, "dry run: nothing was pushed to %s\n", printable(branch))
+	case !failed && result.Target != "" && len(result.Changes) > 0:
+		fmt.Fprintf(w, "nothing was pushed to %s\n", printable(branch))
 	case !failed && len(result.Changes) == 0:
 		fmt.Fprintf(w, "nothing to do: %s at %.7s is up to date\n", printable(result.Branch), result.Tip)
 	}

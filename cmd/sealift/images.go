@@ -45,8 +45,8 @@ type nothingError struct{ error }
 
 func (e nothingError) Unwrap() error { return e.error }
 
-// bare is the value of --alphabetical and --numerical without one.
-const bare = "\x00"
+// bare is the value of --alphabetical and --numerical without one; the help shows it.
+const bare = "asc, or --order"
 
 // policyFlags say which policy, and which tags.
 type policyFlags struct {
