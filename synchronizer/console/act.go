@@ -87,18 +87,26 @@ func (c *Client) Reconcile(ctx context.Context, namespace, name string) (Ticket,
 }
 
 // Suspend stops deliveries and drift correction, or with false lets them go on. It
-// says whether that was a change.
+// says whether that was a change. Going on asks for a pass besides: what a tag led to
+// before is no answer.
 func (c *Client) Suspend(ctx context.Context, namespace, name string, suspend bool) (t Ticket, changed bool, err error) {
+	t = Ticket{Namespace: namespace, Name: name}
 	d, err := c.edit(ctx, namespace, name, func(d *v1alpha1.Delivery) (merge, error) {
 		if changed = d.Spec.Suspend != suspend; !changed {
 			return nil, nil
 		}
-		return merge{"spec": merge{"suspend": suspend}}, nil
+		change := merge{"spec": merge{"suspend": suspend}}
+		if !suspend {
+			t.requested = time.Now().UTC().Format(time.RFC3339Nano)
+			change["metadata"] = merge{"annotations": merge{v1alpha1.RequestedAtAnnotation: t.requested}}
+		}
+		return change, nil
 	})
 	if err != nil {
 		return Ticket{}, false, err
 	}
-	return Ticket{Namespace: namespace, Name: name, generation: d.Generation}, changed, nil
+	t.generation = d.Generation
+	return t, changed, nil
 }
 
 // done says that the synchronizer has answered what was asked: the release runs, or
