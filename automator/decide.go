@@ -148,6 +148,7 @@ func (f *facts) Verify(ctx context.Context, digested string) (gate.Proof, error)
 			return gate.Proof{}, err
 		}
 		proof.Signers = append(proof.Signers, answer.Signers...)
+		proof.Findings = append(proof.Findings, answer.Findings...)
 		if i == 0 || answer.Time.IsZero() || !proof.Time.IsZero() && answer.Time.After(proof.Time) {
 			proof.Time = answer.Time
 		}

@@ -155,7 +155,7 @@ func (t *turn) reports() []ImageReport {
 		}
 		if d.decision.Found {
 			choice, _ := d.decision.For("")
-			r.Tag, r.Digest, r.Signers = d.decision.Candidate.Tag(), choice.Digest, choice.Signers
+			r.Tag, r.Digest, r.Signers, r.Findings = d.decision.Candidate.Tag(), choice.Digest, choice.Signers, choice.Findings
 		} else if len(d.spots) == 0 && len(found.candidates) > 0 {
 			r.Tag = found.candidates[0].Tag()
 		}

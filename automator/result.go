@@ -55,6 +55,7 @@ type ImageReport struct {
 	Tag      string // the best that may be written; empty if there is none
 	Digest   string // of Tag, where it was asked for
 	Signers  []string
+	Findings []string  // what policies in Audit mode would have refused
 	Tags     int       // tags seen
 	Refusals []Refusal // of better tags
 	Holds    []string  // what people hold, and why

@@ -78,7 +78,7 @@ func checkNode(node parse.Node, looping bool) error {
 	case *parse.TemplateNode:
 		return errors.New("the template calls another; hint: write it in one piece")
 	case *parse.RangeNode:
-		known := []string{"Refusals", "Signers"}
+		known := []string{"Findings", "Refusals", "Signers"}
 		if !looping {
 			known = append(known, "Changes", "Images")
 		}

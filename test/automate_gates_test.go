@@ -32,6 +32,18 @@ func TestAutomateVerified(t *testing.T) {
 	y.bumps(map[string]string{"shop.yaml": "shop:1.3.0"})
 }
 
+// TestAutomateTrial: a policy in Audit mode lets an unsigned image pass, and says what it would
+// have refused.
+func TestAutomateTrial(t *testing.T) {
+	t.Parallel()
+	y := newYard(t, yardOptions{})
+	y.tag("shop", "1.0.0", "1.1.0")
+	y.commit("one", map[string]string{
+		"sealift.yaml": y.follows("trust: trust.yaml", y.semver("shop", ">=1.0.0")),
+		"trust.yaml":   strings.Replace(y.trust(), "spec:\n", "spec:\n  mode: Audit\n", 1), "shop.yaml": y.runs("shop", "1.0.0")})
+	y.bumps(map[string]string{"shop.yaml": "shop:1.1.0"}).says(t, `"findings"`, "(Audit)", "not signed")
+}
+
 // TestAutomateTagMoves: a tag that is moved to something unsigned after the signature was checked
 // does not get into Git, pinned or not.
 func TestAutomateTagMoves(t *testing.T) {

@@ -209,7 +209,7 @@ func (r *round) verify(ctx context.Context, choice *Choice, seen ledger.Sighting
 	if err != nil {
 		return refusedBy(Signature, err)
 	}
-	choice.Signers = proof.Signers
+	choice.Signers, choice.Findings = proof.Signers, proof.Findings
 	seen.Signed = proof.Time
 	if _, ok := r.out.Learned[choice.Tag]; ok {
 		r.out.Learned[choice.Tag] = seen
@@ -274,6 +274,9 @@ func Answer(verified verify.Verified, err error) (Proof, error) {
 	}
 	if !dated {
 		p.Time = time.Time{}
+	}
+	for _, finding := range verified.Findings() {
+		p.Findings = append(p.Findings, text.Line(finding, 500))
 	}
 	return p, nil
 }

@@ -50,6 +50,8 @@ type Facts interface {
 // Proof is whose signatures count, and since when they are there.
 type Proof struct {
 	Signers []string
+	// Findings are what policies in Audit mode would have refused, a line each.
+	Findings []string
 	// Time is the latest of the counted signatures' verified times; zero: one has none.
 	Time time.Time
 }
@@ -109,8 +111,9 @@ type Choice struct {
 	Tag string
 	// Digest is what was checked, and is written where places are pinned. Empty: nobody
 	// asked, since nothing that was checked depends on it.
-	Digest  string
-	Signers []string
+	Digest   string
+	Signers  []string
+	Findings []string // of policies in Audit mode
 }
 
 // Decision is what may be written. The zero Decision changes nothing.

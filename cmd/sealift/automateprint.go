@@ -50,6 +50,9 @@ func printImage(w io.Writer, image automator.ImageReport) {
 	for _, hold := range image.Holds {
 		fmt.Fprintf(w, "%s: held: %s\n", image.Name, printable(hold))
 	}
+	for _, finding := range image.Findings {
+		fmt.Fprintf(w, "%s: %s passes for trial: %s\n", image.Name, printable(image.Tag), printable(finding))
+	}
 }
 
 func printNote(w io.Writer, note automator.Note) {
@@ -123,7 +126,7 @@ func automation(r automator.Result) any {
 	}
 	for _, i := range r.Images {
 		shown := imageReport{
-			Name: i.Name, Image: i.Image, Group: i.Group, Source: i.Source, Tag: i.Tag, Digest: i.Digest, Signers: i.Signers,
+			Name: i.Name, Image: i.Image, Group: i.Group, Source: i.Source, Tag: i.Tag, Digest: i.Digest, Signers: i.Signers, Findings: i.Findings,
 			Tags: i.Tags, Holds: i.Holds, Until: i.Until, Reason: i.Reason,
 		}
 		for _, refusal := range i.Refusals {
@@ -202,6 +205,7 @@ type imageReport struct {
 	Tag      string          `json:"tag,omitempty"`
 	Digest   string          `json:"digest,omitempty"`
 	Signers  []string        `json:"signers,omitempty"`
+	Findings []string        `json:"findings,omitempty"` // of policies in Audit mode
 	Tags     int             `json:"tags"`
 	Refusals []refusalReport `json:"refusals,omitempty"`
 	Holds    []string        `json:"holds,omitempty"`

@@ -174,7 +174,7 @@ func (w *watcher) report(pass automator.Pass) {
 	w.reportRefusals(log, pass)
 }
 
-// reportRefusals logs what is refused or held now, and was not in the last pass.
+// reportRefusals logs what is refused, held, or would be, now, and was not in the last pass.
 func (w *watcher) reportRefusals(log *slog.Logger, pass automator.Pass) {
 	if len(pass.Result.Images) == 0 {
 		return // it did not get as far
@@ -194,6 +194,12 @@ func (w *watcher) reportRefusals(log *slog.Logger, pass automator.Pass) {
 			id := image.Name + " held " + hold
 			if now[id] = true; !before[id] {
 				log.Info("held", "image", image.Name, "hold", printable(hold))
+			}
+		}
+		for _, finding := range image.Findings {
+			id := image.Name + " " + image.Tag + " " + finding
+			if now[id] = true; !before[id] {
+				log.Info("passes for trial", "image", image.Name, "tag", printable(image.Tag), "finding", printable(finding))
 			}
 		}
 	}
