@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	yamlnode "go.yaml.in/yaml/v3"
-	"sigs.k8s.io/yaml"
+	"sigs.k8s.io/json"
 
 	"sealift.dev/api/v1alpha1"
 	"sealift.dev/artifact"
@@ -90,8 +90,9 @@ func decodeConfig(data []byte) (v1alpha1.Config, error) {
 		return file, fmt.Errorf("it has %d YAML documents; hint: write one, without another ---", max(len(documents), countDocuments(data)))
 	}
 	for _, d := range documents {
-		if err := yaml.UnmarshalStrict(d.JSON, &file); err != nil {
-			return file, err
+		unknown, err := json.UnmarshalStrict(d.JSON, &file)
+		if err := errors.Join(append(unknown, err)...); err != nil {
+			return file, err // with the whole path of the field
 		}
 	}
 	if file.APIVersion != configAPIVersion || file.Kind != configKind {

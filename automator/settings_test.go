@@ -13,7 +13,8 @@ func TestBadSettings(t *testing.T) {
 	image, automate := "      select:", "automate:\n"
 	for name, test := range map[string]struct{ old, new, want string }{
 		"not YAML":        {"automate:", "automate: [", "did not find"},
-		"unknown field":   {"branch: main", "brunch: main", "brunch"},
+		"unknown field":   {"branch: main", "brunch: main", `unknown field "automate.brunch"`},
+		"unknown, deeper": {image, "      tag: x\n" + image, `unknown field "automate.images[0].tag"`},
 		"duplicate key":   {"branch: main", "branch: main\n  branch: other", "there twice"},
 		"aliases":         {"automate:", "a: &a " + strings.Repeat("x", 50_000) + "\nb: [" + strings.Repeat("*a, ", 1000) + "]\nautomate:", "over the limit"},
 		"other kind":      {"kind: Config", "kind: Kustomization", `kind "Kustomization"`},

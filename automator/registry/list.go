@@ -79,6 +79,9 @@ func (l *lister) list(ctx context.Context, wants []Want) (Listing, error) {
 		found, err := l.parts(ctx, spans)
 		if err == nil && found.any(prefixes) {
 			for _, tag := range found.tags {
+				if ctx.Err() != nil {
+					return Listing{Requests: l.requests}, ctx.Err()
+				}
 				offerAll(wants, tag)
 			}
 			return Listing{Count: len(found.tags), Invalid: found.invalid, Unchanged: l.unchanged, Requests: l.requests}, nil
@@ -100,7 +103,13 @@ func (l *lister) whole(ctx context.Context, wants []Want) (Listing, error) {
 		if pages == maxPages {
 			return l.listing(w, false), fmt.Errorf("there are more than %d pages of tags", maxPages)
 		}
-		p, err := l.page(ctx, query, func(tag string) error { return w.take(tag, wants) })
+		p, err := l.page(ctx, query, func(tag string) error {
+			// A costly policy may take longer over a page than the registry does.
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			return w.take(tag, wants)
+		})
 		if err != nil && !(w.probing && isRefusal(err)) {
 			return l.listing(w, false), err
 		}

@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -154,6 +155,20 @@ func TestTagsOfARegistry(t *testing.T) {
 	_, err = c.Tags(t.Context(), server.Host+"/apps/none", nil, func(string) {})
 	if !errors.Is(err, registry.ErrNotFound) || !strings.Contains(err.Error(), "listing tags of "+server.Host+"/apps/none: ") {
 		t.Errorf("no repository: %v", err)
+	}
+}
+
+// TestListEndsWithItsContext: a policy may take longer over one page than a pass has.
+func TestListEndsWithItsContext(t *testing.T) {
+	d := newDesk(t, func(w http.ResponseWriter, _ *http.Request) { page(w, "", "1.0.0", "1.1.0", "1.2.0") })
+	ctx, cancel := context.WithCancel(t.Context())
+	var offered []string
+	_, err := anonymous(t, registry.Options{}).Tags(ctx, d.repo, nil, func(tag string) {
+		offered = append(offered, tag)
+		cancel()
+	})
+	if !errors.Is(err, context.Canceled) || len(offered) != 1 {
+		t.Errorf("%v after %q", err, offered)
 	}
 }
 

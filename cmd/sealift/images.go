@@ -94,6 +94,8 @@ func (p *policyFlags) policy(cmd *cobra.Command, args []string) (*choose.Policy,
 	switch {
 	case len(args) > 0:
 		return nil, noArgs(cmd, args)
+	case !p.semver.Changed && rule.Alphabetical == "" && rule.Numerical == "":
+		return nil, usage(errors.New("the policy is missing; hint: --semver RANGE, --alphabetical or --numerical"))
 	case p.semver.Changed && strings.TrimSpace(rule.Semver) == "":
 		return nil, usage(fmt.Errorf("--semver is empty; hint: %q means any release", "*"))
 	case p.semver.Changed && strings.EqualFold(p.order, "asc"): // which is what it does
@@ -140,8 +142,8 @@ func (p *policyFlags) tags(ctx context.Context, in io.Reader, prefixes []string,
 func readTags(in io.Reader, offer func(tag string)) error {
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, maxTagLine)
-	count := 0
-	for lines.Scan() {
+	count, line := 0, 1
+	for ; lines.Scan(); line++ {
 		tag := strings.TrimSpace(lines.Text())
 		if tag == "" {
 			continue
@@ -152,7 +154,7 @@ func readTags(in io.Reader, offer func(tag string)) error {
 		offer(tag)
 	}
 	if errors.Is(lines.Err(), bufio.ErrTooLong) {
-		return fmt.Errorf("line %d of standard input is longer than %d bytes; hint: one tag a line", count+1, maxTagLine)
+		return fmt.Errorf("line %d of standard input is longer than %d bytes; hint: one tag a line", line, maxTagLine)
 	}
 	return lines.Err()
 }

@@ -230,6 +230,10 @@ func runHolds(ctx context.Context, s streams, at *holdsPlace, output string) err
 		return printJSON(s.Out, holds)
 	}
 	if len(holds) == 0 {
+		if at.dir != "" {
+			fmt.Fprintln(s.Err, "nothing is held by hand; hint: --repo also shows what reverts hold")
+			return nil
+		}
 		fmt.Fprintln(s.Err, "nothing is held")
 		return nil
 	}
