@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"sealift.dev/automator"
@@ -48,7 +49,9 @@ func printImage(w io.Writer, image automator.ImageReport) {
 		fmt.Fprintf(w, "%s: %s\n", image.Name, printable(image.Reason))
 	}
 	for _, hold := range image.Holds {
-		fmt.Fprintf(w, "%s: held: %s\n", image.Name, printable(hold))
+		if !slices.ContainsFunc(image.Refusals, func(r automator.Refusal) bool { return r.Reason == hold }) {
+			fmt.Fprintf(w, "%s: held: %s\n", image.Name, printable(hold))
+		}
 	}
 	for _, finding := range image.Findings {
 		fmt.Fprintf(w, "%s: %s passes for trial: %s\n", image.Name, printable(image.Tag), printable(finding))

@@ -65,7 +65,7 @@ func bumpImage(ctx context.Context, p *player) error {
 		return err
 	}
 	p.say("   (the image %s/apps/shop:1.1.0 is pushed)", p.host())
-	if _, err := p.run(ctx, "sealift", "automate", "--repo", p.repository, "--branch", "main", "--once", "--plain-http"); err != nil {
+	if _, err := p.automate(ctx); err != nil {
 		return err
 	}
 	if _, err := p.run(ctx, "git", "pull", "--quiet", "origin", "main"); err != nil {
@@ -85,7 +85,36 @@ func revertBump(ctx context.Context, p *player) error {
 	if _, err := p.run(ctx, "git", "push", "--quiet", "origin", "HEAD:main"); err != nil {
 		return err
 	}
-	return p.rollOut(ctx, "1.0.0")
+	if err := p.rollOut(ctx, "1.0.0"); err != nil {
+		return err
+	}
+	return p.respectRevert(ctx)
+}
+
+// respectRevert wants the automator to leave the branch as the person left it.
+func (p *player) respectRevert(ctx context.Context) error {
+	head, err := p.quiet(ctx, "git", "rev-parse", "HEAD")
+	if err != nil {
+		return err
+	}
+	said, err := p.automate(ctx)
+	if err != nil {
+		return err
+	}
+	tip, err := p.quiet(ctx, "git", "ls-remote", p.repository, "refs/heads/main")
+	if err != nil {
+		return err
+	}
+	if !strings.HasPrefix(tip, strings.TrimSpace(head)+"\t") || !strings.Contains(said, "above 1.0.0 up to 1.1.0: reverted by a person") {
+		return fmt.Errorf("the automator does not respect the revert: main is %s, and it says %q", tip, said)
+	}
+	p.pass("the automator leaves it: 1.1.0 is held, and the next newer version will be taken")
+	return nil
+}
+
+// automate makes one pass over the repository.
+func (p *player) automate(ctx context.Context) (string, error) {
+	return p.run(ctx, "sealift", "automate", "--repo", p.repository, "--branch", "main", "--plain-http")
 }
 
 // rollOut publishes HEAD and waits until it runs.

@@ -64,7 +64,7 @@ func play(ctx context.Context, p *player) error {
 		{"A layer with one flipped bit is refused", refuseFlippedBit},
 		{"Someone scales the shop by hand, and it is healed", healDrift},
 		{"A new image tag comes back as a commit, and is rolled out", bumpImage},
-		{"git revert brings the old version back", revertBump},
+		{"git revert brings the old version back, and the automator lets it be", revertBump},
 	} {
 		p.title(scene.title)
 		if err := scene.play(ctx, p); err != nil {
