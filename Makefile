@@ -20,6 +20,7 @@ demo: build ## play the whole circle on real parts; KEEP=1 leaves them running
 test: lint fresh parts ## everything that CI checks
 	@command -v "$$(go env CC)" >/dev/null || { \
 		echo "the race detector needs the C compiler $$(go env CC); hint: install gcc, or run CGO_ENABLED=0 go test ./..." >&2; exit 1; }
+	@[ -x /usr/sbin/sshd ] || { echo "Git over SSH is tested with OpenSSH's server; hint: install openssh-server" >&2; exit 1; }
 	CGO_ENABLED=1 go test -race -timeout 30m $$(go list ./... | grep -v /test$$)
 	CGO_ENABLED=1 go test -race -timeout 75m -count=1 ./test # never cached: it runs a binary that go test does not see
 
