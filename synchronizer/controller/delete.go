@@ -44,6 +44,7 @@ func (r *reconciler) finalize(ctx context.Context, d *v1alpha1.Delivery) (ctrl.R
 	if !controllerutil.ContainsFinalizer(d, finalizer) {
 		return ctrl.Result{}, nil
 	}
+	var kept []engine.ObjectRef
 	if policy := deletionPolicy(d); !d.Spec.Suspend && policy != orphan {
 		owned := r.ownedBy(d)
 		r.owners.Store(owned.Owner, client.ObjectKeyFromObject(d))
@@ -54,11 +55,15 @@ func (r *reconciler) finalize(ctx context.Context, d *v1alpha1.Delivery) (ctrl.R
 		if err == nil && policy == waitForTermination && len(report.Pending) > 0 && !r.namespaceEnds(ctx, d.Namespace) {
 			return r.await(ctx, d, report.Pending)
 		}
-		r.announceKept(d, report.Kept)
+		kept = report.Kept
 	}
 	before := d.DeepCopy()
 	controllerutil.RemoveFinalizer(d, finalizer)
-	return ctrl.Result{}, client.IgnoreNotFound(r.client.Patch(ctx, d, client.MergeFrom(before)))
+	if err := r.client.Patch(ctx, d, client.MergeFrom(before)); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	r.announceKept(before, kept) // here, since the cache may still show a Delivery that is gone
+	return ctrl.Result{}, nil
 }
 
 // await keeps a deleted Delivery until its objects are gone; after a while it says which
