@@ -63,7 +63,7 @@ type localTree struct {
 func (l localTree) Tip() string { return l.tip }
 
 func (l localTree) Files(ctx context.Context, visit func(path, blob, odd string) error) error {
-	return l.files.Files(ctx, func(path, blob string) error { return visit(path, blob, oddName(path)) })
+	return l.files.Files(ctx, func(path, blob string) error { return visit(path, blob, remote.OddPath(path)) })
 }
 
 func (l localTree) Find(path string) (blob string, err error) {

@@ -3,6 +3,8 @@ package automator
 import (
 	"path"
 	"strings"
+
+	"sealift.dev/automator/remote"
 )
 
 func isMarkerName(s string) bool {
@@ -11,20 +13,7 @@ func isMarkerName(s string) bool {
 
 // isPlainPath says that p leads from the root of the tree to a file in it.
 func isPlainPath(p string) bool {
-	return p != "" && p != "." && len(p) <= 4096 && path.Clean(p) == p && !path.IsAbs(p) && p != ".." && !strings.HasPrefix(p, "../") && oddName(p) == ""
-}
-
-// oddName says what is wrong with a path; empty: nothing.
-func oddName(name string) string {
-	for _, part := range strings.Split(name, "/") {
-		if part == "" || part == "." || part == ".." || strings.EqualFold(part, ".git") {
-			return "its path is no plain path"
-		}
-	}
-	if strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return "its path holds a control character"
-	}
-	return ""
+	return p != "" && p != "." && len(p) <= 4096 && path.Clean(p) == p && !path.IsAbs(p) && p != ".." && !strings.HasPrefix(p, "../") && remote.OddPath(p) == ""
 }
 
 // isBranchName is what git check-ref-format says of refs/heads/NAME.

@@ -3,13 +3,13 @@ package forge
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"path"
 	"slices"
 	"strings"
 
 	"sealift.dev/internal/giturl"
+	"sealift.dev/internal/httpx"
 	"sealift.dev/internal/text"
 )
 
@@ -80,7 +80,7 @@ func apiOf(o Options, repo *url.URL) (*url.URL, error) {
 		return nil, fmt.Errorf("the API's URL %s holds credentials; hint: they go in the environment", api.Redacted())
 	case api.Scheme != "https" && api.Scheme != "http" || api.Host == "" || api.RawQuery != "" || api.Fragment != "":
 		return nil, fmt.Errorf("the API's URL %q has no acceptable form; hint: https://HOST", text.Line(given, 200))
-	case api.Scheme == "http" && !o.PlainHTTP && !isLoopback(api.Hostname()):
+	case api.Scheme == "http" && !o.PlainHTTP && !httpx.IsLoopback(api.Hostname()):
 		return nil, fmt.Errorf("the API at %s is not encrypted; hint: use https, or allow plain HTTP", api.Host)
 	case o.Confined && o.URL != "" && !belongs(api, repo):
 		return nil, fmt.Errorf("the API at %s is not on the repository's host, %s, and would get its token; hint: if that is right, name it with --forge-url", api.Host, repo.Host)
@@ -117,11 +117,6 @@ func usualAPI(provider string, repo *url.URL) string {
 		return "https://gitlab.com"
 	}
 	return scheme + "://" + host
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // redacted is a Git URL without what it may hold of credentials.

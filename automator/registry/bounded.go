@@ -3,8 +3,9 @@ package registry
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
+
+	"sealift.dev/internal/httpx"
 )
 
 // bounded says who asks, refuses unencrypted requests to other machines, and ends an answer
@@ -16,7 +17,7 @@ type bounded struct {
 }
 
 func (t *bounded) RoundTrip(request *http.Request) (*http.Response, error) {
-	if request.URL.Scheme != "https" && !t.plainHTTP && !isLoopback(request.URL.Hostname()) {
+	if request.URL.Scheme != "https" && !t.plainHTTP && !httpx.IsLoopback(request.URL.Hostname()) {
 		return nil, fmt.Errorf("%s is not encrypted; hint: use https, or allow plain HTTP", request.URL.Host)
 	}
 	request = request.Clone(request.Context())
@@ -45,9 +46,4 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 		return 0, fmt.Errorf("the answer of %s is larger than %d bytes", b.host, b.limit)
 	}
 	return n, err
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

@@ -211,8 +211,8 @@ func (b *builder) entry(ctx context.Context, e *entry, path string, files map[st
 	switch isNew := e.mode == ""; {
 	case isFile && len(files) > 1:
 		return fmt.Errorf("%s would be a file and a folder", path)
-	case isFile && oddPath(path) != "":
-		return fmt.Errorf("%q: %s", path, oddPath(path))
+	case isFile && OddPath(path) != "":
+		return fmt.Errorf("%q: %s", path, OddPath(path))
 	case isFile && !isNew && !e.isRegular():
 		return fmt.Errorf("%s is no regular file", path)
 	case isFile && isNew && content == nil:

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -165,7 +164,7 @@ func (w *httpWire) ourselves(ctx context.Context, to *url.URL) (user, password s
 }
 
 func (w *httpWire) sendAs(ctx context.Context, user, password, method string, to *url.URL, service string, body []byte) (*http.Response, error) {
-	if to.Scheme != "https" && !w.plainHTTP && !isLoopback(to.Hostname()) {
+	if to.Scheme != "https" && !w.plainHTTP && !httpx.IsLoopback(to.Hostname()) {
 		return nil, fmt.Errorf("%s is not encrypted; hint: use https, or allow plain HTTP", to.Host)
 	}
 	request, err := newRequest(ctx, method, to, service, body)
@@ -260,9 +259,4 @@ func (c *counted) Read(to []byte) (int, error) {
 		return 0, &limitError{fmt.Sprintf("the answer is larger than %d bytes", c.limit)}
 	}
 	return n, err
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

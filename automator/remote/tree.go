@@ -153,7 +153,7 @@ func (w *walker) walk(ctx context.Context, tree plumbing.Hash, dir string, depth
 		case e.isDir():
 			err = w.walk(ctx, e.id, path+"/", depth+1)
 		case e.isRegular():
-			err = w.visit(path, e.id.String(), cmp.Or(w.odd, oddPath(path)))
+			err = w.visit(path, e.id.String(), cmp.Or(w.odd, OddPath(path)))
 		}
 		w.odd = was
 		if err != nil {
@@ -183,8 +183,8 @@ func oddEntry(e entry, names map[string]int) string {
 	return ""
 }
 
-// oddPath says what is wrong with a path that nobody should write; empty: nothing.
-func oddPath(path string) string {
+// OddPath says what is wrong with a path that nobody should write; empty: nothing.
+func OddPath(path string) string {
 	for _, part := range strings.Split(path, "/") {
 		if part == "" || part == "." || part == ".." || strings.EqualFold(part, ".git") {
 			return "its path is no plain path"

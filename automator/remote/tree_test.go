@@ -90,7 +90,7 @@ func TestPathsOfFiles(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	for _, path := range []string{"a/../b", "a//b", "/a", "a/", ".git/config", "x/.Git/y", "./a", ""} {
-		if oddPath(path) == "" {
+		if OddPath(path) == "" {
 			t.Errorf("%q is taken", path)
 		}
 	}

@@ -62,14 +62,19 @@ func (t *Tree) Blob(id string, limit int64) ([]byte, error) {
 	if blob.Size > limit {
 		return nil, ErrTooLarge
 	}
+	return t.content(blob, id, limit)
+}
+
+// content reads at most limit bytes of a blob; name is what errors call it.
+func (t *Tree) content(blob *object.Blob, name string, limit int64) ([]byte, error) {
 	reader, err := blob.Reader()
 	if err != nil {
-		return nil, t.unreadable(id, err)
+		return nil, t.unreadable(name, err)
 	}
 	defer reader.Close()
 	data, err := io.ReadAll(io.LimitReader(reader, limit))
 	if err != nil {
-		return nil, t.unreadable(id, err)
+		return nil, t.unreadable(name, err)
 	}
 	return data, nil
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path"
 	"strings"
@@ -65,14 +64,9 @@ func (t *Tree) ReadFile(name string) ([]byte, error) {
 	if blob.Size > maxFile {
 		return nil, tooLarge(name, blob.Size)
 	}
-	reader, err := blob.Reader()
+	data, err := t.content(blob, name, maxFile)
 	if err != nil {
-		return nil, t.unreadable(name, err)
-	}
-	defer reader.Close()
-	data, err := io.ReadAll(io.LimitReader(reader, maxFile))
-	if err != nil {
-		return nil, t.unreadable(name, err)
+		return nil, err
 	}
 	if !t.KeepPointers && bytes.HasPrefix(data, []byte(pointer)) {
 		return nil, fmt.Errorf("%q is a pointer of Git LFS, and its content is not in the commit; hint: git lfs migrate export, or keep the pointer with --allow-lfs-pointers", name)

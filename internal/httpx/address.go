@@ -2,6 +2,7 @@ package httpx
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -135,4 +136,11 @@ func checkProxied(host string, refusePrivate bool) error {
 		return fmt.Errorf("%q is a name for a private address, which --no-private-addresses refuses: %w", clip(host), ErrAddress)
 	}
 	return nil
+}
+
+// IsLoopback says that a host, without a port, is this machine by its name or address.
+// Nothing is resolved.
+func IsLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
