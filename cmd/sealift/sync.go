@@ -100,11 +100,12 @@ needs the custom resource definitions that "sealift install" applies.`,
 
 // spareMemory has the heap grow half as far as usual before it is swept: a controller
 // that rests most of the time has processor time to spare, and no memory. GOGC in the
-// environment says otherwise.
+// environment says otherwise. What only starting needed of the program file goes.
 func spareMemory() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50)
 	}
+	returnPages()
 }
 
 // keep is the cache's folder, and its bound in bytes.
