@@ -28,6 +28,13 @@ func normalize(object map[string]any) error {
 	if err != nil {
 		return err
 	}
+	delete(object, "status")
+	for _, key := range ofTheCluster() {
+		delete(metadata, key)
+	}
+	if err := nameHook(kind, object, metadata); err != nil {
+		return err
+	}
 	if err := checkNames(kind, metadata); err != nil {
 		return err
 	}
@@ -39,11 +46,7 @@ func normalize(object map[string]any) error {
 			return fmt.Errorf("%s %v: %w", kind, metadata["name"], err)
 		}
 	}
-	delete(object, "status")
 	delete(metadata, "ownerReferences")
-	for _, key := range ofTheCluster() {
-		delete(metadata, key)
-	}
 	return nil
 }
 
@@ -70,9 +73,6 @@ func identify(object map[string]any) (kind string, metadata map[string]any, err 
 }
 
 func checkNames(kind string, metadata map[string]any) error {
-	if metadata["generateName"] != nil {
-		return fmt.Errorf("an object of kind %s with generateName: each apply would make another one; hint: give it a name", kind)
-	}
 	name, ok := metadata["name"].(string)
 	if metadata["name"] != nil && !ok {
 		return fmt.Errorf("an object of kind %s whose name is not a string, but %v; hint: quote it", kind, metadata["name"])
