@@ -2,12 +2,19 @@ package synchronizer
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"sealift.dev/artifact"
+	"sealift.dev/internal/objects"
 	"sealift.dev/synchronizer/engine"
 )
 
@@ -30,6 +37,18 @@ type Preview struct {
 	Confirm *engine.Confirm
 	// Notes say what keeps a pass from doing this now.
 	Notes []string
+	// Private is what must not be shown of it.
+	Private Private
+}
+
+// Private is what of a preview is secret: it came from Secrets, or was encrypted.
+type Private struct {
+	// Objects have no value that may be shown.
+	Objects map[engine.ObjectRef]bool
+	// Texts are the values of these objects, which the API server may repeat.
+	Texts []string
+	// Values are those of variables, which stand anywhere.
+	Values []string
 }
 
 // Preview shows what a pass for d would do, and writes nothing: the release is
@@ -47,7 +66,7 @@ func (s *Synchronizer) Preview(ctx context.Context, d Delivery, state State) (Pr
 		return Preview{}, err
 	}
 	memo := &memo{}
-	objects, err := s.tailor(ctx, d, l, memo)
+	wanted, err := s.tailor(ctx, d, l, memo)
 	if err != nil {
 		return Preview{}, at(Tailor, err)
 	}
@@ -55,7 +74,7 @@ func (s *Synchronizer) Preview(ctx context.Context, d Delivery, state State) (Pr
 		return Preview{}, err
 	}
 	target := s.target(d, l, state)
-	target.Objects, target.Judge = objects, memo.vitals.judge
+	target.Objects, target.Judge = wanted, memo.vitals.judge
 	plan, err := s.engine.Plan(ctx, target)
 	if err != nil {
 		return Preview{}, at(Plan, err)
@@ -71,12 +90,13 @@ func (s *Synchronizer) Preview(ctx context.Context, d Delivery, state State) (Pr
 	p := Preview{
 		Release:      l.release,
 		Older:        l.older,
-		Objects:      len(objects),
+		Objects:      len(wanted),
 		Changes:      changes,
 		Refused:      refusals(refused, err),
 		Unchecked:    plan.Unchecked,
 		Irreversible: plan.Irreversible,
 		Confirm:      plan.Confirm,
+		Private:      privateOf(l.objects, changes),
 	}
 	p.leaveOut()
 	if d.Blocked != nil && l.release.Ref != state.Applied {
@@ -140,11 +160,69 @@ func refusals(errs ...error) map[engine.ObjectRef]error {
 	return found
 }
 
+// privateOf finds the Secrets among the changes, and the objects that were encrypted in
+// the release. Where what was encrypted has a variable for a name, it is all of its kind.
+func privateOf(release []*unstructured.Unstructured, changes []engine.Change) Private {
+	type identity struct{ group, kind, name string }
+	encrypted := map[identity]bool{}
+	for _, u := range release {
+		if objects.IsEncrypted(u.Object) {
+			id := identity{u.GroupVersionKind().Group, u.GetKind(), u.GetName()}
+			if strings.Contains(id.name, "${") {
+				id.name = ""
+			}
+			encrypted[id] = true
+		}
+	}
+	p := Private{Objects: map[engine.ObjectRef]bool{}}
+	for _, c := range changes {
+		id := identity{c.Ref.Group, c.Ref.Kind, c.Ref.Name}
+		if c.Ref.GroupKind() != (schema.GroupKind{Kind: "Secret"}) && !encrypted[id] && !encrypted[identity{id.group, id.kind, ""}] {
+			continue
+		}
+		p.Objects[c.Ref] = true
+		p.Texts = append(p.Texts, textsOf(c.After)...)
+	}
+	return p
+}
+
+// textsOf are the values of an object, also as they were before base64.
+func textsOf(u *unstructured.Unstructured) []string {
+	if u == nil {
+		return nil
+	}
+	var found []string
+	var walk func(any)
+	walk = func(value any) {
+		switch value := value.(type) {
+		case string:
+			found = append(found, value)
+			if plain, err := base64.StdEncoding.DecodeString(value); err == nil && utf8.Valid(plain) {
+				found = append(found, string(plain))
+			}
+		case []any:
+			for _, item := range value {
+				walk(item)
+			}
+		case map[string]any:
+			for _, item := range value {
+				walk(item)
+			}
+		}
+	}
+	for field, value := range u.Object {
+		if !slices.Contains([]string{"apiVersion", "kind", "metadata", "type"}, field) {
+			walk(value)
+		}
+	}
+	return found
+}
+
 // leaveOut drops what would be written as it is: a new process confirms each object
-// once.
+// once, and one that could not list a kind does not know what it has of it.
 func (p *Preview) leaveOut() {
 	p.Changes = slices.DeleteFunc(p.Changes, func(c engine.Change) bool {
-		return c.Action == engine.Update && p.Refused[c.Ref] == nil && c.Before != nil && c.After != nil &&
+		return (c.Action == engine.Update || c.Action == engine.Create) && p.Refused[c.Ref] == nil && c.Before != nil && c.After != nil &&
 			reflect.DeepEqual(c.Before.Object, c.After.Object)
 	})
 	for i := range p.Changes {

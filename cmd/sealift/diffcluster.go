@@ -13,9 +13,13 @@ import (
 
 	"sealift.dev/artifact"
 	"sealift.dev/internal/compare"
+	"sealift.dev/internal/text"
 	"sealift.dev/synchronizer"
 	"sealift.dev/synchronizer/controller"
 )
+
+// maxRefusal bounds what one refusal says: the API server repeats values in it.
+const maxRefusal = 4096
 
 // againstOptions are those of a comparison with a cluster.
 type againstOptions struct {
@@ -47,15 +51,28 @@ func (o *diffOptions) against(ctx context.Context, s streams, args []string) err
 	if found.Release.Ref.Digest == "" {
 		return refused
 	}
-	plan := planOf(preview.Delivery, found)
+	mask := compare.NewMask(found.Private.Values, found.Private.Texts)
+	plan := planOf(preview.Delivery, found, mask)
 	if err := o.printPlan(s.Out, plan); err != nil {
 		return err
 	}
 	if refused == nil && o.exitCode && plan.Different {
 		return errDifferent
 	}
-	return refused
+	if refused != nil {
+		return maskedError{refused, mask.Text(refused.Error())}
+	}
+	return nil
 }
+
+// maskedError says what an error says, without values of Secrets.
+type maskedError struct {
+	error
+	said string
+}
+
+func (e maskedError) Error() string { return e.said }
+func (e maskedError) Unwrap() error { return e.error }
 
 func (o *diffOptions) previewOptions(args []string) (controller.PreviewOptions, error) {
 	switch {
@@ -94,7 +111,7 @@ func (o *diffOptions) previewOptions(args []string) (controller.PreviewOptions, 
 	return preview, err
 }
 
-func planOf(delivery types.NamespacedName, found synchronizer.Preview) compare.Plan {
+func planOf(delivery types.NamespacedName, found synchronizer.Preview, mask compare.Mask) compare.Plan {
 	r := found.Release
 	p := compare.Plan{
 		Delivery: delivery.String(), SignedBy: append([]string{}, r.SignedBy...), Objects: []compare.Planned{},
@@ -102,10 +119,10 @@ func planOf(delivery types.NamespacedName, found synchronizer.Preview) compare.P
 		Irreversible: found.Irreversible, Notes: slices.Concat(r.Findings, found.Notes),
 	}
 	for _, c := range found.Changes {
-		planned := compare.Planned{Action: string(c.Action), Reason: c.Reason, Group: c.Ref.Group, Kind: c.Ref.Kind, Namespace: c.Ref.Namespace, Name: c.Ref.Name,
-			Fields: compare.Fields(c.Before, c.After)}
+		planned := compare.Planned{Action: string(c.Action), Reason: mask.Text(c.Reason), Group: c.Ref.Group, Kind: c.Ref.Kind, Namespace: c.Ref.Namespace, Name: c.Ref.Name,
+			Fields: compare.Fields(c.Before, c.After, found.Private.Objects[c.Ref], mask)}
 		if err := found.Refused[c.Ref]; err != nil {
-			planned.Refused = err.Error()
+			planned.Refused = text.Clip(mask.Text(err.Error()), maxRefusal)
 		}
 		p.Objects = append(p.Objects, planned)
 	}

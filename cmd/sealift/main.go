@@ -9,7 +9,12 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"sealift.dev/internal/text"
 )
+
+// maxMessage bounds what an error says: registries and API servers write in it.
+const maxMessage = 16 << 10
 
 func main() {
 	time.Local = time.UTC // a chart can ask for the machine's zone: {{ now.Local }}
@@ -26,7 +31,7 @@ func run(args []string, s streams) int {
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err != nil {
-		fmt.Fprintf(s.Err, "sealift: %s\n", printable(err.Error()))
+		fmt.Fprintf(s.Err, "sealift: %s\n", printable(text.Clip(err.Error(), maxMessage)))
 	}
 	code := exitCode(err)
 	if code == exitUsage {

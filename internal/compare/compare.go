@@ -56,7 +56,7 @@ func Objects(before, after []*unstructured.Unstructured) []Object {
 			found = append(found, objectOf(u, Added))
 			continue
 		}
-		if fields := fieldsOf(was[id], u); len(fields) > 0 {
+		if fields := fieldsOf(was[id], u, false); len(fields) > 0 {
 			changed := objectOf(u, Changed)
 			changed.Fields = fields
 			found = append(found, changed)
@@ -93,8 +93,9 @@ func (o Object) String() string {
 	return o.Kind + " " + o.Namespace + "/" + o.Name
 }
 
-func fieldsOf(before, after *unstructured.Unstructured) []Field {
-	c := &comparison{secret: after.GetKind() == "Secret" && after.GroupVersionKind().Group == ""}
+// fieldsOf masks the values of Secrets, and of what else is private.
+func fieldsOf(before, after *unstructured.Unstructured, private bool) []Field {
+	c := &comparison{secret: private || after.GetKind() == "Secret" && after.GroupVersionKind().Group == ""}
 	c.maps("", before.Object, after.Object)
 	slices.SortStableFunc(c.fields, func(a, b Field) int { return strings.Compare(a.Path, b.Path) })
 	return c.fields

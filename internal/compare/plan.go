@@ -32,8 +32,8 @@ type Plan struct {
 
 // Planned is what becomes of one object.
 type Planned struct {
-	// Action is Create, Update, Heal, Adopt, Recreate, Prune, Keep, Skip, Drifted or
-	// Contested.
+	// Action is Create, Update, Adopt, Recreate, Prune, Keep, Skip, Drifted, and of
+	// hooks Run, and Standby for those that run only when the release fails.
 	Action    string `json:"action"`
 	Reason    string `json:"reason,omitempty"`
 	Group     string `json:"group,omitempty"`
@@ -45,12 +45,13 @@ type Planned struct {
 	Fields  []Field `json:"fields,omitempty"` // where there is an object before and after
 }
 
-// Fields compares two states of one object. Values of Secrets are masked.
-func Fields(before, after *unstructured.Unstructured) []Field {
+// Fields compares two states of one object. Values of Secrets are masked, of what else
+// is private, too, and those that mask hides.
+func Fields(before, after *unstructured.Unstructured, private bool, mask Mask) []Field {
 	if before == nil || after == nil {
 		return nil
 	}
-	return fieldsOf(before, after)
+	return mask.fields(fieldsOf(before, after, private))
 }
 
 // Finish fills in what follows from the rest.
@@ -64,7 +65,7 @@ func (o Planned) sign() string {
 		return "+"
 	case "Prune":
 		return "-"
-	case "Keep", "Skip":
+	case "Keep", "Skip", "Standby":
 		return "="
 	}
 	return "~"

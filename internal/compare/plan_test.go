@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 
@@ -16,7 +17,7 @@ func planOfThree() Plan {
 		Irreversible: []string{"Job shop/migrate runs"},
 		Objects: []Planned{
 			{Action: "Create", Kind: "ConfigMap", Namespace: "shop", Name: "new", Refused: "it says ```"},
-			{Action: "Update", Kind: "Secret", Namespace: "shop", Name: "s", Fields: Fields(secret("one"), secret("two"))},
+			{Action: "Update", Kind: "Secret", Namespace: "shop", Name: "s", Fields: Fields(secret("one"), secret("two"), false, Mask{})},
 			{Action: "Keep", Kind: "Namespace", Name: "old", Reason: "protected kind"},
 		}}
 	p.Finish()
@@ -65,5 +66,32 @@ func TestPlanIsDifferent(t *testing.T) {
 		if p.Finish(); p.Different != tt.different {
 			t.Errorf("%s: different is %v", tt.action, p.Different)
 		}
+	}
+}
+
+// TestMask: what a variable took from a Secret is hidden wherever it stands, with what
+// stood there before; what was encrypted is hidden whole.
+func TestMask(t *testing.T) {
+	object := func(value string, port int64) *unstructured.Unstructured {
+		return &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "c"},
+			"data": map[string]any{"dsn": "postgres://shop:" + value + "@db", "plain": "1", "port": port}}}
+	}
+	m := NewMask([]string{"two-words", "2"}, []string{"line\nbreak"})
+	got := Fields(object("one-word", 1), object("two-words", 2), false, m)
+	if len(got) != 2 || got[0] != (Field{Path: "data.dsn", Old: Masked, New: Masked}) || got[1] != (Field{Path: "data.port", Old: Masked, New: Masked}) {
+		t.Errorf("fields: %v", got)
+	}
+	added := m.value(map[string]any{"list": []any{"x two-words y", "as it is"}, "none": nil})
+	if want := map[string]any{"list": []any{Masked, "as it is"}, "none": nil}; !reflect.DeepEqual(added, want) {
+		t.Errorf("an element that is new: %v", added)
+	}
+	if got := Fields(object("a", 1), object("b", 1), true, Mask{}); len(got) != 1 || got[0] != (Field{Path: "data.dsn", Old: Masked, New: Masked}) {
+		t.Errorf("private: %v", got)
+	}
+	if got := m.Text(`2: Invalid value: "two-words", "line\nbreak"`); got != `2: Invalid value: "(masked)", "(masked)"` {
+		t.Errorf("text: %s", got)
+	}
+	if got := (Mask{}).Text("as it is"); got != "as it is" {
+		t.Errorf("no mask: %s", got)
 	}
 }

@@ -6,15 +6,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/go-logr/logr"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/rest"
-	"k8s.io/klog/v2"
-	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"sealift.dev/api/v1alpha1"
 	"sealift.dev/artifact"
@@ -40,21 +33,25 @@ type PreviewOptions struct {
 func Preview(ctx context.Context, o PreviewOptions) (synchronizer.Preview, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	r, err := newReader(ctx, o)
+	eyes, err := newEyes(o.Config)
 	if err != nil {
 		return synchronizer.Preview{}, err
 	}
-	defer r.sources.close()
 	var d v1alpha1.Delivery
-	if err := r.client.Get(ctx, o.Delivery, &d); err != nil {
+	if err := eyes.Get(ctx, o.Delivery, &d); err != nil {
 		return synchronizer.Preview{}, fmt.Errorf("reading delivery %s: %w", o.Delivery, err)
 	}
 	if err := repoint(&d, o.Release); err != nil {
 		return synchronizer.Preview{}, err
 	}
-	asked, err := r.convert(ctx, &d)
+	r, err := newReader(ctx, o, eyes, &d)
 	if err != nil {
 		return synchronizer.Preview{}, err
+	}
+	defer r.sources.close()
+	asked, err := r.convert(ctx, &d)
+	if err != nil {
+		return synchronizer.Preview{}, eyes.explained(err)
 	}
 	if o.AsSelf {
 		asked.User = ""
@@ -65,6 +62,10 @@ func Preview(ctx context.Context, o PreviewOptions) (synchronizer.Preview, error
 	if err != nil && !apierrors.IsForbidden(err) { // the status says the same, as long as nobody made the Delivery anew
 		return synchronizer.Preview{}, err
 	}
+	private, err := secretVariables(ctx, &d, eyes)
+	if err != nil {
+		return synchronizer.Preview{}, err
+	}
 	known, err := r.remember(ctx, &d, asked)
 	if err != nil {
 		return synchronizer.Preview{}, err
@@ -73,6 +74,8 @@ func Preview(ctx context.Context, o PreviewOptions) (synchronizer.Preview, error
 	if why := notImpersonating(err); why != nil {
 		return synchronizer.Preview{}, fmt.Errorf("acting as %s: %w; hint: --as-self tries the objects with your own rights", asked.User, why)
 	}
+	p.Private.Values = private
+	p.Notes = append(p.Notes, append(eyes.unread(), r.engine.Unseen()...)...)
 	if quarantined != nil && quarantined.Digest == p.Release.Ref.Digest.String() {
 		p.Notes = append(p.Notes, "it failed before, and is not tried again: "+quarantined.Cause)
 	}
@@ -95,37 +98,48 @@ func notImpersonating(err error) error {
 	return nil
 }
 
-// newReader is a reconciler without a manager: it reads when it is asked.
-func newReader(ctx context.Context, o PreviewOptions) (*reconciler, error) {
-	ctrl.SetLogger(logr.Discard())
-	klog.SetLogger(logr.Discard())
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, corev1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			return nil, err
-		}
-	}
-	config := rest.CopyConfig(o.Config)
-	config.QPS = -1
-	reader, err := client.New(config, client.Options{Scheme: scheme})
-	if err != nil {
-		return nil, fmt.Errorf("connecting to the cluster: %w", err)
-	}
-	e, err := engine.New(o.Config, func(engine.Owner) {})
-	if err != nil {
-		return nil, fmt.Errorf("connecting to the cluster: %w", err)
-	}
+// newReader is a reconciler without a manager: it reads what d needs when it is asked.
+func newReader(ctx context.Context, o PreviewOptions, eyes *eyes, d *v1alpha1.Delivery) (*reconciler, error) {
 	verifier, err := verify.New(o.Verify)
 	if err != nil {
 		return nil, err
 	}
-	r := &reconciler{options: o.Options, client: reader, reader: reader, engine: e, synchronizer: synchronizer.New(e, verifier, o.Registries)}
-	if r.sources, err = newSources(config, func(types.NamespacedName) {}); err != nil {
+	r := &reconciler{options: o.Options, client: eyes, reader: eyes}
+	user := r.userOf(d)
+	if o.AsSelf {
+		user = ""
+	}
+	if err := eyes.borrow(o.Config, user); err != nil {
+		return nil, fmt.Errorf("acting as %s: %w", user, err)
+	}
+	if r.engine, err = engine.NewViewer(o.Config, user); err != nil {
+		return nil, err
+	}
+	r.synchronizer = synchronizer.New(r.engine, verifier, o.Registries)
+	if r.sources, err = newSources(o.Config, func(types.NamespacedName) {}); err != nil {
 		return nil, fmt.Errorf("connecting to the cluster: %w", err)
 	}
-	r.sources.trusting = o.AsSelf
-	go e.Run(ctx)
+	r.sources.trusting, r.sources.once = o.AsSelf, eyes
+	go r.engine.Run(ctx)
 	return r, nil
+}
+
+// secretVariables are the values that d takes from Secrets.
+func secretVariables(ctx context.Context, d *v1alpha1.Delivery, eyes *eyes) ([]string, error) {
+	var values []string
+	for _, from := range d.Spec.SubstituteFrom {
+		if from.Kind != "Secret" {
+			continue
+		}
+		held, err := eyes.content(ctx, sourceName{resource: secrets, NamespacedName: types.NamespacedName{Namespace: d.Namespace, Name: from.Name}})
+		if err != nil {
+			return nil, fmt.Errorf("reading the Secret %s/%s: %w", d.Namespace, from.Name, err)
+		}
+		for _, value := range held.data {
+			values = append(values, strings.TrimSuffix(string(value), "\n"))
+		}
+	}
+	return values, nil
 }
 
 // repoint makes the source name another release of its repository.

@@ -54,6 +54,8 @@ type sources struct {
 	changed func(types.NamespacedName)
 	// trusting holds nothing against an account's rights: who asks reads for themselves.
 	trusting bool
+	// once reads each source when it is asked for; nil: sources are watched.
+	once *eyes
 
 	mu      sync.Mutex
 	watched map[sourceName]*watchedSource
@@ -101,6 +103,13 @@ func (r *reading) done() { r.use(r.user, r.used) }
 
 // content gives what a source holds, as the watch knows it.
 func (r *reading) content(ctx context.Context, name sourceName) (content, error) {
+	if r.once != nil {
+		held, err := r.once.content(ctx, name)
+		if err != nil {
+			return content{}, fmt.Errorf("reading the %s: %w", name, err)
+		}
+		return held, nil
+	}
 	r.used = append(r.used, name)
 	informer, err := r.watch(r.user, name)
 	if err != nil {

@@ -111,6 +111,7 @@ func (e *Engine) Plan(ctx context.Context, t Target) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.watches.visit(t, items)
 	inventory, err := e.survey(ctx, t, l, items)
 	if err != nil {
 		return nil, err

@@ -105,16 +105,20 @@ func newReader(config *rest.Config, client *http.Client) (*reader, error) {
 	return &reader{unversioned}, nil
 }
 
-func (r *reader) request(gvr schema.GroupVersionResource, o metav1.ListOptions) *rest.Request {
-	path := []string{"apis", gvr.Group, gvr.Version, gvr.Resource}
+// request is for a namespace, or for the whole cluster where that is empty.
+func (r *reader) request(gvr schema.GroupVersionResource, namespace string, o metav1.ListOptions) *rest.Request {
+	path := []string{"apis", gvr.Group, gvr.Version}
 	if gvr.Group == coreGroup {
-		path = []string{"api", gvr.Version, gvr.Resource}
+		path = []string{"api", gvr.Version}
 	}
-	return r.client.Get().AbsPath(path...).SpecificallyVersionedParams(&o, metav1.ParameterCodec, metav1.Unversioned)
+	if namespace != "" {
+		path = append(path, "namespaces", namespace)
+	}
+	return r.client.Get().AbsPath(append(path, gvr.Resource)...).SpecificallyVersionedParams(&o, metav1.ParameterCodec, metav1.Unversioned)
 }
 
-func (r *reader) list(ctx context.Context, gvr schema.GroupVersionResource, kind string, o metav1.ListOptions) (*readings, error) {
-	data, err := r.request(gvr, o).Do(ctx).Raw()
+func (r *reader) list(ctx context.Context, gvr schema.GroupVersionResource, namespace, kind string, o metav1.ListOptions) (*readings, error) {
+	data, err := r.request(gvr, namespace, o).Do(ctx).Raw()
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +134,7 @@ func (r *reader) list(ctx context.Context, gvr schema.GroupVersionResource, kind
 
 func (r *reader) watch(ctx context.Context, gvr schema.GroupVersionResource, kind string, o metav1.ListOptions) (watch.Interface, error) {
 	o.Watch = true
-	stream, err := r.request(gvr, o).Stream(ctx)
+	stream, err := r.request(gvr, "", o).Stream(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -35,6 +35,8 @@ type watches struct {
 	client  metadata.Interface
 	reader  *reader
 	tracker *tracker
+	// viewer is set where kinds are listed once, and not watched.
+	viewer *viewer
 
 	mu     sync.Mutex
 	byKind map[schema.GroupKind]*kindWatch
@@ -76,8 +78,12 @@ func (w *watches) run(ctx context.Context) {
 		queue := w.queue
 		w.queue = nil
 		w.mu.Unlock()
+		serve := w.serve
+		if w.viewer != nil {
+			serve = w.view
+		}
 		for _, k := range queue {
-			all.Go(func() { w.serve(ctx, k) })
+			all.Go(func() { serve(ctx, k) })
 		}
 	}
 }
@@ -133,7 +139,7 @@ func (w *watches) metadata(gvr schema.GroupVersionResource) (lister, watcher, ru
 // full asks for whole objects, of which readings are kept.
 func (w *watches) full(gvr schema.GroupVersionResource, kind string) (lister, watcher, runtime.Object) {
 	list := func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-		return w.reader.list(ctx, gvr, kind, o)
+		return w.reader.list(ctx, gvr, "", kind, o)
 	}
 	open := func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 		return w.reader.watch(ctx, gvr, kind, o)
