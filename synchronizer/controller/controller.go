@@ -163,7 +163,7 @@ func prepared(ctx context.Context, reader client.Reader, namespace string) error
 	if err := reader.Get(ctx, client.ObjectKey{Name: namespace}, &corev1.Namespace{}); err != nil {
 		return fmt.Errorf("looking for the synchronizer's own namespace: %w; %s, or name another with --namespace", err, hint)
 	}
-	return nil
+	return defined(ctx, reader)
 }
 
 // quiet keeps the libraries' everyday news out of the log.
