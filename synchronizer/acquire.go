@@ -14,10 +14,6 @@ import (
 	"sealift.dev/verify"
 )
 
-// maxKeeping is how many releases are written to the cache beside other work; the
-// next ones are written before anything else is asked for.
-const maxKeeping = 8
-
 // errand is a release to be had for a Delivery.
 type errand struct {
 	d        Delivery
@@ -26,6 +22,7 @@ type errand struct {
 	registry *reach
 	// before is the same release, verified earlier; nil: it is not known.
 	before *loaded
+	turn   *turn
 }
 
 // content is one environment of a release. All who read it with the same access
@@ -33,33 +30,36 @@ type errand struct {
 type content struct{ objects []*unstructured.Unstructured }
 
 // acquire verifies, pulls and decodes a release. What the cache holds of it is
-// verified, too, under today's policies; where that does not do, the registry is asked.
-func (s *Synchronizer) acquire(ctx context.Context, e errand) (*loaded, error) {
+// verified, too, under today's policies; where that does not do, the registry is asked,
+// and keep stores what it said; nil: there is nothing to be stored.
+func (s *Synchronizer) acquire(ctx context.Context, e errand) (l *loaded, keep func(), err error) {
+	e.turn = s.turn(e.d.Namespace)
+	defer e.turn.rest()
 	if l := s.recall(ctx, e); l != nil {
-		return l, nil
+		return l, nil, nil
 	}
 	host := e.ref.Repository.Host
 	if err := e.registry.free(host); err != nil {
-		return nil, acquiring(Verify, fmt.Errorf("verifying %s: %w", e.ref, err))
+		return nil, nil, acquiring(Verify, fmt.Errorf("verifying %s: %w", e.ref, err))
 	}
-	var from verify.Registry = e.registry
+	var from verify.Registry = patient{e.registry, e.turn}
 	var recorder *cache.Recorder
 	if s.cache != nil {
-		recorder = s.cache.Record(e.d.Namespace, e.ref, e.registry)
+		recorder = s.cache.Record(e.d.Namespace, e.ref, from)
 		from = recorder
 	}
 	verified, err := s.judge(ctx, e, from)
 	s.verdict(err)
 	e.registry.heed(host, err)
 	if err != nil {
-		return nil, acquiring(Verify, err)
+		return nil, nil, acquiring(Verify, err)
 	}
-	l, err := s.unpack(ctx, e, from, verified)
+	l, err = s.unpack(ctx, e, from, verified)
 	e.registry.heed(host, err)
 	if err == nil && recorder != nil {
-		s.keep(recorder)
+		keep = func() { s.keep(recorder) }
 	}
-	return l, err
+	return l, keep, err
 }
 
 // recall has a release from the cache; nil: it has to be asked for.
@@ -85,7 +85,7 @@ func (s *Synchronizer) recall(ctx context.Context, e errand) *loaded {
 
 func (s *Synchronizer) judge(ctx context.Context, e errand, from verify.Registry) (verify.Verified, error) {
 	s.step(e.d, Verify)
-	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
+	ctx, cancel := context.WithTimeout(context.WithValue(ctx, turnKey{}, e.turn), verifyTimeout)
 	defer cancel()
 	return s.verifier.Release(ctx, from, e.ref, e.under, verify.Claim{Namespace: e.d.Namespace})
 }
@@ -98,8 +98,12 @@ func (s *Synchronizer) unpack(ctx context.Context, e errand, from artifact.Reade
 		l.content, l.objects = e.before.content, e.before.objects
 		return l, nil
 	}
+	e.turn.rest() // another one may be doing the same
+	defer e.turn.resume()
 	var err error
 	l.content, err = s.contents.get(fingerprint(e.registry.key, e.ref, e.d.Environment), func() (*content, error) {
+		e.turn.resume()
+		defer e.turn.rest()
 		files, err := s.pull(ctx, e, from, verified)
 		if err != nil {
 			return nil, acquiring(Pull, err)
@@ -121,7 +125,11 @@ func (s *Synchronizer) unpack(ctx context.Context, e errand, from artifact.Reade
 // pull fetches and unpacks a release, once for all of its environments. It takes a
 // Verified, so that nothing unverified is unpacked.
 func (s *Synchronizer) pull(ctx context.Context, e errand, from artifact.Reader, v verify.Verified) ([]objects.File, error) {
+	e.turn.rest()
+	defer e.turn.resume()
 	files, err := s.packages.get(fingerprint(e.registry.key, v.Ref()), func() (*[]objects.File, error) {
+		e.turn.resume()
+		defer e.turn.rest()
 		s.step(e.d, Pull)
 		ctx, cancel := context.WithTimeout(ctx, pullTimeout)
 		defer cancel()
@@ -138,21 +146,10 @@ func (s *Synchronizer) pull(ctx context.Context, e errand, from artifact.Reader,
 	return *files, nil
 }
 
-// keep stores what was read of a verified release, beside other work where it can.
+// keep stores what was read of a verified release.
 func (s *Synchronizer) keep(recorder *cache.Recorder) {
-	store := func() {
-		if err := recorder.Keep(); err != nil {
-			s.trouble(err)
-		}
-	}
-	select {
-	case s.keeping <- struct{}{}:
-		go func() {
-			defer func() { <-s.keeping }()
-			store()
-		}()
-	default:
-		store()
+	if err := recorder.Keep(); err != nil {
+		s.trouble(err)
 	}
 }
 

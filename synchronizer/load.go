@@ -119,9 +119,16 @@ func (s *Synchronizer) load(d Delivery, ref artifact.Ref, memo *memo) (*loaded, 
 	if err != nil {
 		return nil, at(Verify, err)
 	}
+	var keep func()
 	l, err := consult(s, memo.errand(registry, ref, d, policies), d, memo, func(l *loaded) bool { return l.fresh(now) },
-		func(ctx context.Context) (*loaded, error) {
-			return s.acquire(ctx, errand{d: d, ref: ref, under: under, before: before, registry: registry})
+		func(ctx context.Context) (l *loaded, err error) {
+			l, keep, err = s.acquire(ctx, errand{d: d, ref: ref, under: under, before: before, registry: registry})
+			return l, err
+		},
+		func() {
+			if keep != nil {
+				keep()
+			}
 		})
 	switch {
 	case err == nil && l.holds(now):

@@ -56,8 +56,7 @@ func TestLoadAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const key = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAht/zmJBhNmXzVBeC40p6GyVUuKnph1e2J+fcjw9qOMs=\n-----END PUBLIC KEY-----\n"
-	under := []verify.NamedPolicy{{Name: "shop", Policy: policy.Policy{Trust: policy.Trust{Authorities: []policy.Authority{{Name: "ci", Key: &policy.Key{Data: key}}}}}}}
+	under := trusting()
 	past, future := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
 	for _, tt := range []struct {
 		name         string
@@ -126,4 +125,10 @@ func answered(memo *memo) {
 			q.mu.Unlock()
 		}
 	}
+}
+
+// trusting is a policy of one key.
+func trusting() []verify.NamedPolicy {
+	const key = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAht/zmJBhNmXzVBeC40p6GyVUuKnph1e2J+fcjw9qOMs=\n-----END PUBLIC KEY-----\n"
+	return []verify.NamedPolicy{{Name: "shop", Policy: policy.Policy{Trust: policy.Trust{Authorities: []policy.Authority{{Name: "ci", Key: &policy.Key{Data: key}}}}}}}
 }

@@ -115,7 +115,11 @@ func (s *Synchronizer) read(ctx context.Context, d Delivery) (*loaded, error) {
 	if err != nil {
 		return nil, at(Resolve, err)
 	}
-	return s.acquire(ctx, errand{d: d, ref: ref, under: d.Policies, registry: registry})
+	l, keep, err := s.acquire(ctx, errand{d: d, ref: ref, under: d.Policies, registry: registry})
+	if keep != nil {
+		keep()
+	}
+	return l, err
 }
 
 func named(ctx context.Context, registry *reach, source Source) (artifact.Ref, error) {

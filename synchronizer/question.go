@@ -25,6 +25,10 @@ const (
 	maxHold = time.Hour
 	// lag is what a question takes when all is well.
 	lag = 100 * time.Millisecond
+	// maxAsking is how many questions are asked at once, maxPerHost how many of one
+	// host: of one namespace half as many. The others wait.
+	maxAsking  = 512
+	maxPerHost = 16
 )
 
 // question is asked in the background, once for all Deliveries that want to know.
@@ -36,7 +40,11 @@ type question[T any] struct {
 	mu    sync.Mutex
 	value T
 	err   error
-	busy  bool
+	// busy says that the question waits to be asked or is asked, asking the latter.
+	busy, asking bool
+	// waiting are the namespaces in whose name it waits: one that wants more than its
+	// share shall not keep another from the answer.
+	waiting map[string]bool
 	// asked is when the question was put that was answered last; zero: none was.
 	asked    time.Time
 	failures int
@@ -52,13 +60,13 @@ type question[T any] struct {
 }
 
 func newQuestion[T any](host string, same func(a, b T) bool) *question[T] {
-	return &question[T]{host: host, same: same, spread: 1, followers: map[string]engine.Owner{}}
+	return &question[T]{host: host, same: same, spread: 1, waiting: map[string]bool{}, followers: map[string]engine.Owner{}}
 }
 
 // consult gives the last answer, and has the question asked again where that is due:
 // because the answer is not fresh, a failure's pause is over, or a person asks. A nil
-// fresh is the Delivery's interval.
-func consult[T any](s *Synchronizer, q *question[T], d Delivery, memo *memo, fresh func(T) bool, ask func(context.Context) (T, error)) (T, error) {
+// fresh is the Delivery's interval. Once who follows has the answer, after is called.
+func consult[T any](s *Synchronizer, q *question[T], d Delivery, memo *memo, fresh func(T) bool, ask func(context.Context) (T, error), after ...func()) (T, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.followers[d.Key()] = d.Owner()
@@ -72,9 +80,17 @@ func consult[T any](s *Synchronizer, q *question[T], d Delivery, memo *memo, fre
 	if q.err != nil && q.asked.Before(memo.changed) {
 		due = true
 	}
-	if due && !q.busy && !now.Before(q.hold) {
+	if due && !now.Before(q.hold) {
 		q.busy = true
-		s.dispatcher.run(q.host, func() { s.wake(q.put(ask)) })
+	}
+	if q.busy && !q.asking && !q.waiting[d.Namespace] {
+		q.waiting[d.Namespace] = true
+		s.asking.run(d.Namespace, q.host, func() {
+			s.wake(q.put(d.Namespace, ask))
+			for _, act := range after {
+				act()
+			}
+		})
 	}
 	switch {
 	case q.busy:
@@ -110,9 +126,10 @@ func (q *question[T]) due(d Delivery) time.Time {
 }
 
 // put asks, and says whom the answer concerns. It does not where nobody wants to know
-// any more: a Delivery that changes often shall not keep a slow registry from others.
-func (q *question[T]) put(ask func(context.Context) (T, error)) []engine.Owner {
-	if q.dead() {
+// any more, or another namespace's turn came first: a Delivery that changes often shall
+// not keep a slow registry from others.
+func (q *question[T]) put(namespace string, ask func(context.Context) (T, error)) []engine.Owner {
+	if !q.begin(namespace) {
 		return nil
 	}
 	asked := time.Now()
@@ -122,7 +139,7 @@ func (q *question[T]) put(ask func(context.Context) (T, error)) []engine.Owner {
 	defer q.mu.Unlock()
 	err = unlessNew(q.err, err)
 	news := q.asked.IsZero() || q.awaited || err != q.err || err == nil && !q.same(q.value, value)
-	q.busy, q.awaited, q.asked, q.err = false, false, asked, err
+	q.busy, q.asking, q.awaited, q.asked, q.err = false, false, false, asked, err
 	q.rest, q.spread, q.hold = rest(asked), spread(), hold
 	if err != nil {
 		q.failures++
@@ -136,14 +153,20 @@ func (q *question[T]) put(ask func(context.Context) (T, error)) []engine.Owner {
 	return slices.Collect(maps.Values(q.followers))
 }
 
-// dead says that nobody follows; who comes now asks anew.
-func (q *question[T]) dead() bool {
+// begin says that the question is to be asked now. Where nobody follows it is not; who
+// comes then asks anew.
+func (q *question[T]) begin(namespace string) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.followers) == 0 {
+	delete(q.waiting, namespace)
+	if len(q.followers) == 0 && !q.asking {
 		q.busy = false
 	}
-	return !q.busy
+	if !q.busy || q.asking {
+		return false
+	}
+	q.asking = true
+	return true
 }
 
 // guarded asks within bounds: what a stranger wrote ends no process.

@@ -2,6 +2,7 @@ package synchronizer
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -132,12 +133,11 @@ func TestTarpitDelaysNobody(t *testing.T) {
 	woken := make(chan engine.Owner, 1000)
 	good, s := scripted(t), newUntrusting(t, Options{Changed: func(o engine.Owner) { woken <- o }})
 	good.On("HEAD", "/v2/deploy/shop/manifests/main", stage.Answer{Header: http.Header{"Docker-Content-Digest": {godigest.FromString("one").String()}}})
-	for range 5 { // of which each takes all that one host may have: more than there are places
-		tarpit := scripted(t)
-		tarpit.On("", "*", stage.Answer{Do: func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }})
+	for range 5 { // of which each takes all that one host may have
+		slow := tarpit(t)
 		for i := range maxPerHost {
-			d := following(tarpit, i)
-			d.Name, d.Source.Tag = fmt.Sprint(tarpit.Host, i), fmt.Sprint("tag-", i)
+			d := following(slow, i)
+			d.Name, d.Source.Tag = fmt.Sprint(slow.Host, i), fmt.Sprint("tag-", i)
 			if out, err := s.Deliver(t.Context(), d, noMemory{}); err != nil || out.Asking == 0 {
 				t.Fatalf("the pass has an answer: %v", err)
 			}
@@ -178,19 +178,64 @@ func TestNobodyWaitsForDeadQuestions(t *testing.T) {
 	}
 }
 
-// TestManyTarpits: hosts that never answer, however many, hold a place for a moment.
-func TestManyTarpits(t *testing.T) {
-	t.Parallel()
-	var p dispatcher
-	stop, done := make(chan struct{}), make(chan struct{})
-	defer close(stop)
-	for i := range 3 * maxPlaces {
-		p.run(fmt.Sprint("tarpit-", i), func() { <-stop })
+// tarpit is a registry that takes requests and answers none.
+func tarpit(t *testing.T) *stage.Scripted {
+	t.Helper()
+	registry := scripted(t)
+	registry.On("", "*", stage.Answer{Do: func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }})
+	return registry
+}
+
+// TestAnotherNamespaceAsks: a question that a namespace with no place left wants
+// answered, too, is asked in the name of another.
+func TestAnotherNamespaceAsks(t *testing.T) {
+	woken := make(chan engine.Owner, 1000)
+	good, s := scripted(t), newUntrusting(t, Options{Changed: func(o engine.Owner) { woken <- o }})
+	good.On("HEAD", "/v2/deploy/shop/manifests/main", stage.Answer{Header: http.Header{"Docker-Content-Digest": {godigest.FromString("one").String()}}})
+	s.asking = newFair(8, 8)
+	slow := tarpit(t)
+	var hostile Delivery
+	for i := range 20 {
+		hostile = following(slow, i)
+		hostile.Namespace, hostile.Source.Tag = "hostile", fmt.Sprint("tag-", i)
+		_, _ = s.Deliver(t.Context(), hostile, noMemory{})
 	}
-	p.run("good", func() { close(done) })
-	select {
-	case <-done:
-	case <-time.After(4 * time.Second):
-		t.Error("the good one still waits")
+	hostile.Name, hostile.Source = "follower", following(good, 0).Source
+	honest := following(good, 0)
+	for _, d := range []Delivery{hostile, honest} {
+		if out, err := s.Deliver(t.Context(), d, noMemory{}); err != nil || out.Asking == 0 {
+			t.Fatalf("the pass has an answer: %v", err)
+		}
+	}
+	both := map[engine.Owner]bool{<-woken: true, <-woken: true}
+	if !both[honest.Owner()] || !both[hostile.Owner()] {
+		t.Errorf("%v are woken", both)
+	}
+	if n := asked(good)["HEAD /v2/deploy/shop/manifests/main"]; n != 1 {
+		t.Errorf("%d questions for one tag", n)
+	}
+}
+
+// TestHangingVerificationsComputeNothing: more releases whose signatures never come than
+// can be verified at once, of as many namespaces, keep no other one from being judged.
+func TestHangingVerificationsComputeNothing(t *testing.T) {
+	good, slow, s := scripted(t), tarpit(t), newUntrusting(t, Options{})
+	s.asking = newFair(1000, 1000)
+	pinned := func(registry *stage.Scripted, i int) Delivery {
+		d := following(registry, i)
+		d.Source.Tag, d.Source.Digest, d.Policies = "", godigest.FromString(d.Name), trusting()
+		return d
+	}
+	for i := range 3 * maxTurns() {
+		d := pinned(slow, i)
+		d.Namespace = fmt.Sprint("hostile-", i)
+		_, _ = s.Deliver(t.Context(), d, noMemory{})
+	}
+	for len(slow.Asked()) < 3*maxTurns() {
+		time.Sleep(time.Millisecond)
+	}
+	var refusal *verify.Refusal
+	if _, err := concluded(t, s, pinned(good, 0)); !errors.As(err, &refusal) || refusal.Reason != verify.NotFound {
+		t.Errorf("the release is not judged: %v", err)
 	}
 }

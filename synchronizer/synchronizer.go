@@ -99,10 +99,10 @@ type Synchronizer struct {
 	networks artifact.NetworkPool
 	tailors  tailor.Tailor
 
-	dispatcher dispatcher
+	// asking are the places of those who ask registries, turns of those who compute.
+	asking, turns *fair
 	// cache is nil where there is none.
 	cache    *cache.Cache
-	keeping  chan struct{}
 	contents shares[content]
 	packages shares[[]objects.File]
 
@@ -140,7 +140,8 @@ func New(e *engine.Engine, verifier *verify.Verifier, options Options) *Synchron
 		registries: map[[sha256.Size]byte]*reach{},
 		tags:       map[[sha256.Size]byte]*question[artifact.Ref]{},
 		lists:      map[[sha256.Size]byte]*question[[]string]{},
-		keeping:    make(chan struct{}, maxKeeping),
+		asking:     newFair(maxAsking, maxPerHost),
+		turns:      newFair(maxTurns(), maxTurns()),
 	}
 	if options.Cache != "" {
 		opened, err := cache.Open(options.Cache, options.CacheBytes)

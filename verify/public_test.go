@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"context"
 	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -80,7 +81,12 @@ func testPublicRoot(t *testing.T, verdicts int) {
 	i := newInstance(t)
 	tuf := newTUF(t, i.root())
 	now := time.Now()
-	v, err := verify.New(verify.Options{Verdicts: verdicts, Now: func() time.Time { return now },
+	var begun, over atomic.Int64
+	waiting := func(context.Context) func() {
+		begun.Add(1)
+		return func() { over.Add(1) }
+	}
+	v, err := verify.New(verify.Options{Verdicts: verdicts, Now: func() time.Time { return now }, Waiting: waiting,
 		Public: &verify.PublicRoot{Mirror: tuf.url, Root: tuf.root, Cache: t.TempDir(), Transport: http.DefaultTransport}})
 	if err != nil {
 		t.Fatal(err)
@@ -101,10 +107,13 @@ func testPublicRoot(t *testing.T, verdicts int) {
 	if err := ask(either); err != nil {
 		t.Errorf("signed with the key: %v", err)
 	}
-	if asked := tuf.asked.Load(); asked != 0 {
+	if asked := tuf.asked.Load(); asked != 0 || begun.Load() != 0 {
 		t.Errorf("the mirror was asked %d times, and nothing needed it", asked)
 	}
 	refused(t, ask(byIdentity()), verify.Unavailable, tuf.url, "--trusted-root")
+	if begun.Load() != 1 || over.Load() != 1 {
+		t.Errorf("told of %d waits for the mirror, and the end of %d", begun.Load(), over.Load())
+	}
 	if err := ask(either); err != nil {
 		t.Errorf("signed with the key, and the mirror is down: %v", err)
 	}

@@ -69,10 +69,12 @@ type roots struct {
 	own    *trustedRoot // nil: none was given
 	public *publicRoot  // nil: there is none to fetch
 	named  *lru.Cache   // those that policies hold, by ID
+	// waiting is told who waits for the public root.
+	waiting func(context.Context) (over func())
 }
 
 func newRoots(o Options) (*roots, error) {
-	r := &roots{named: lru.New(rootsKept)}
+	r := &roots{named: lru.New(rootsKept), waiting: o.Waiting}
 	if len(o.TrustedRoot) > 0 {
 		own, err := readRoot(o.TrustedRoot)
 		if err != nil {
@@ -113,6 +115,9 @@ func (r *roots) current() *trustedRoot {
 func (r *roots) fetch(ctx context.Context) (*trustedRoot, error) {
 	if r.public == nil {
 		return nil, errNoRoot
+	}
+	if r.waiting != nil {
+		defer r.waiting(ctx)()
 	}
 	return r.public.fetch(ctx)
 }

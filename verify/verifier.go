@@ -23,6 +23,9 @@ type Options struct {
 	Public *PublicRoot
 	// Now is the clock that key validity and ages are held against. Nil: time.Now.
 	Now func() time.Time
+	// Waiting is called before a verification waits for that root, and what it returns
+	// after; it is given the verification's context. Nil: nobody wants to know.
+	Waiting func(ctx context.Context) (over func())
 	// Verdicts is how many passes are remembered. Zero: 1,024; negative: none.
 	Verdicts int
 }

@@ -77,6 +77,7 @@ func Run(ctx context.Context, o Options) error {
 		return fmt.Errorf("connecting to the cluster: %w", err)
 	}
 	r.engine = e
+	o.Verify.Waiting = synchronizer.Waiting
 	verifier, err := verify.New(o.Verify)
 	if err != nil {
 		return fmt.Errorf("starting the controller: %w", err)
