@@ -11,6 +11,8 @@ import (
 	"sealift.dev/artifact"
 	"sealift.dev/internal/objects"
 	"sealift.dev/synchronizer/cache"
+	"sealift.dev/synchronizer/engine"
+	"sealift.dev/synchronizer/tailor"
 	"sealift.dev/verify"
 )
 
@@ -25,9 +27,13 @@ type errand struct {
 	turn   *turn
 }
 
-// content is one environment of a release. All who read it with the same access
+// content is one environment of a release, packed. All who read it with the same access
 // share it.
-type content struct{ objects []*unstructured.Unstructured }
+type content struct {
+	objects *engine.Set
+	// sealed is why it cannot be applied as it is: there is something to decrypt.
+	sealed error
+}
 
 // acquire verifies, pulls and decodes a release. What the cache holds of it is
 // verified, too, under today's policies; where that does not do, the registry is asked,
@@ -95,7 +101,7 @@ func (s *Synchronizer) unpack(ctx context.Context, e errand, from artifact.Reade
 	l := &loaded{release: releaseOf(verified), environment: e.d.Environment, policies: fingerprint(e.under),
 		until: verified.Until(), again: again(verified.Verdicts(), time.Now())}
 	if e.before != nil {
-		l.content, l.objects = e.before.content, e.before.objects
+		l.content = e.before.content
 		return l, nil
 	}
 	e.turn.rest() // another one may be doing the same
@@ -113,13 +119,19 @@ func (s *Synchronizer) unpack(ctx context.Context, e errand, from artifact.Reade
 		if err != nil {
 			return nil, acquiring(Decode, fmt.Errorf("release %s: %w", e.ref, err))
 		}
-		return &content{objects: decoded}, nil
+		return s.content(ctx, decoded)
 	})
+	return l, err
+}
+
+// content packs decoded objects, once for all who read them.
+func (s *Synchronizer) content(ctx context.Context, decoded []*unstructured.Unstructured) (*content, error) {
+	set, err := engine.NewSet(decoded)
 	if err != nil {
-		return nil, err
+		return nil, acquiring(Decode, err)
 	}
-	l.objects = l.content.objects
-	return l, nil
+	_, sealed := s.tailors.Apply(ctx, decoded, tailor.Options{})
+	return &content{objects: set, sealed: sealed}, nil
 }
 
 // pull fetches and unpacks a release, once for all of its environments. It takes a

@@ -25,8 +25,7 @@ type loaded struct {
 	policies    [sha256.Size]byte
 	until       time.Time // when it has to be verified again; zero: never
 	again       time.Time // when it is, though it holds till then; zero: never
-	// objects are of content, which others may use as well: they are never changed.
-	objects []*unstructured.Unstructured
+	// content may be of use to others as well: it is never changed.
 	content *content
 	// older says that it is accepted nevertheless, because its digest is pinned.
 	older bool

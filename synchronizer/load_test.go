@@ -9,7 +9,6 @@ import (
 	"time"
 
 	godigest "github.com/opencontainers/go-digest"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"sealift.dev/artifact"
 	"sealift.dev/verify"
@@ -74,7 +73,7 @@ func TestLoadAgain(t *testing.T) {
 		place := artifact.Repository{Host: strings.TrimPrefix(tt.server.URL, "http://"), Path: "deploy/shop"}
 		d := Delivery{Source: Source{Repository: place, Insecure: true}, Environment: "prod", Policies: under}
 		before := &loaded{release: Release{Ref: place.At(digest)}, environment: "prod", policies: fingerprint(tt.policies), until: tt.until, again: tt.again,
-			objects: []*unstructured.Unstructured{{}}}
+			content: &content{}}
 		s := New(nil, verifier, Options{})
 		memo := s.memo(d)
 		memo.wanted = before

@@ -70,6 +70,10 @@ func (s *Synchronizer) Preview(ctx context.Context, d Delivery, state State) (Pr
 	if err != nil {
 		return Preview{}, at(Tailor, err)
 	}
+	release, err := l.content.objects.Objects()
+	if err != nil {
+		return Preview{}, at(Decode, err)
+	}
 	if err := memo.vitals.learn(d); err != nil {
 		return Preview{}, err
 	}
@@ -90,13 +94,13 @@ func (s *Synchronizer) Preview(ctx context.Context, d Delivery, state State) (Pr
 	p := Preview{
 		Release:      l.release,
 		Older:        l.older,
-		Objects:      len(wanted),
+		Objects:      wanted.Len(),
 		Changes:      changes,
 		Refused:      refusals(refused, err),
 		Unchecked:    plan.Unchecked,
 		Irreversible: plan.Irreversible,
 		Confirm:      plan.Confirm,
-		Private:      privateOf(l.objects, changes),
+		Private:      privateOf(release, changes),
 	}
 	p.leaveOut()
 	if d.Blocked != nil && l.release.Ref != state.Applied {

@@ -6,9 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
 	"sealift.dev/artifact"
+	"sealift.dev/synchronizer/engine"
 )
 
 // tailorTimeout bounds what a pass makes of a release. That is work, which others wait
@@ -20,12 +19,12 @@ type tailored struct {
 	ref         artifact.Ref
 	environment string
 	options     [sha256.Size]byte
-	objects     []*unstructured.Unstructured
+	objects     *engine.Set
 }
 
 // tailor makes of a release what d wants of it. Nothing is made of it while it is not
 // known what d wants.
-func (s *Synchronizer) tailor(ctx context.Context, d Delivery, l *loaded, memo *memo) ([]*unstructured.Unstructured, error) {
+func (s *Synchronizer) tailor(ctx context.Context, d Delivery, l *loaded, memo *memo) (*engine.Set, error) {
 	s.step(d, Tailor)
 	ctx, cancel := context.WithTimeout(ctx, tailorTimeout)
 	defer cancel()
@@ -34,7 +33,7 @@ func (s *Synchronizer) tailor(ctx context.Context, d Delivery, l *loaded, memo *
 	}
 	if d.Tailored == "" {
 		memo.tailored = nil
-		return s.tailors.Apply(ctx, l.objects, d.Tailoring)
+		return l.content.objects, l.content.sealed
 	}
 	key := tailored{ref: l.release.Ref, environment: l.environment, options: fingerprint(d.Tailoring)}
 	for _, made := range memo.tailored {
@@ -42,8 +41,14 @@ func (s *Synchronizer) tailor(ctx context.Context, d Delivery, l *loaded, memo *
 			return made.objects, nil
 		}
 	}
-	var err error
-	if key.objects, err = s.tailors.Apply(ctx, l.objects, d.Tailoring); err != nil {
+	decoded, err := l.content.objects.Objects()
+	if err != nil {
+		return nil, err
+	}
+	if decoded, err = s.tailors.Apply(ctx, decoded, d.Tailoring); err != nil {
+		return nil, err
+	}
+	if key.objects, err = engine.NewSet(decoded); err != nil {
 		return nil, err
 	}
 	const kept = 2 // the release that is wanted, and the last good one

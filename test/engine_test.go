@@ -133,10 +133,16 @@ func (r *rig) restart() {
 }
 
 func (r *rig) want(documents ...string) {
-	r.target.Objects = nil
+	r.t.Helper()
+	var objects []*unstructured.Unstructured
 	for _, d := range documents {
-		r.target.Objects = append(r.target.Objects, object(r.t, d))
+		objects = append(objects, object(r.t, d))
 	}
+	set, err := engine.NewSet(objects)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.target.Objects = set
 }
 
 func (r *rig) plan() *engine.Plan {

@@ -203,7 +203,11 @@ func (o *installOptions) apply(ctx context.Context, s streams, wanted []*unstruc
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	go e.Run(ctx)
-	plan, err := e.Plan(ctx, engine.Target{Owner: installOwner(), Objects: wanted})
+	set, err := engine.NewSet(wanted)
+	if err != nil {
+		return fmt.Errorf("planning the installation: %w", err)
+	}
+	plan, err := e.Plan(ctx, engine.Target{Owner: installOwner(), Objects: set})
 	if err != nil {
 		return fmt.Errorf("planning the installation: %w", err)
 	}

@@ -151,17 +151,18 @@ func ownAnnotations(own *entry) map[string]json.RawMessage {
 
 // with adds what the live object asks for to what the wanted one does; the wanted
 // one comes first.
-func (d directives) with(live *directives) directives {
+func (d *directives) with(live *directives) directives {
+	all := asks(d)
 	if live == nil {
-		return d
+		return all
 	}
-	d.unreconciled = cmp.Or(d.unreconciled, live.unreconciled)
-	d.undrifted = cmp.Or(d.undrifted, live.undrifted)
-	d.recreate = cmp.Or(d.recreate, live.recreate)
-	if d.modeBy == "" {
-		d.mode, d.modeBy = live.mode, live.modeBy
+	all.unreconciled = cmp.Or(all.unreconciled, live.unreconciled)
+	all.undrifted = cmp.Or(all.undrifted, live.undrifted)
+	all.recreate = cmp.Or(all.recreate, live.recreate)
+	if all.modeBy == "" {
+		all.mode, all.modeBy = live.mode, live.modeBy
 	}
-	return d
+	return all
 }
 
 // untouched says why an object is not applied, whether it is there or not; empty
@@ -176,7 +177,7 @@ func (d directives) untouched() string {
 	return ""
 }
 
-// asks reads a record's directives.
+// asks reads directives; nil asks for nothing.
 func asks(d *directives) directives {
 	if d == nil {
 		return directives{}

@@ -130,7 +130,7 @@ func (e *Engine) known(t Target, it item, r record) (verdict, bool) {
 		return verdict{status: string(status.NotFoundStatus), message: "not there, or without its ownership label"}, true
 	case r.deleting:
 		return verdict{uid: r.uid, status: string(status.TerminatingStatus), message: "being deleted"}, true
-	case !speaks(it) && t.judgeOf(it.ref.GroupKind()) == nil:
+	case !it.manifest.speaks && t.judgeOf(it.ref.GroupKind()) == nil:
 		return current, true
 	case known && r.verdict.rv >= r.rv, known && !r.rewritten() && e.tracker.hurried(it.ref, t.Owner):
 		return r.verdict, true

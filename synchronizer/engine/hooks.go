@@ -133,17 +133,17 @@ func (s *Step) decideHook(t Target, r record) {
 // hookBody is what a hook's object is created from. A finished Job must not vanish
 // by itself: that it ran is known by its being there.
 func hookBody(it item, t Target, phase Phase) ([]byte, error) {
-	o := it.object.DeepCopy()
-	annotations := o.GetAnnotations()
-	if annotations == nil {
-		annotations = map[string]string{}
-	}
-	annotations[runAnnotation] = fmt.Sprintf("%s %s@%s", phase, t.Release, t.Attempt)
-	o.SetAnnotations(annotations)
-	if isJob(it.ref.GroupKind()) {
-		unstructured.RemoveNestedField(o.Object, "spec", "ttlSecondsAfterFinished")
-	}
-	return body(o, it.ref.Namespace, t.Owner)
+	return it.manifest.changed(it.ref.Namespace, t.Owner, func(o *unstructured.Unstructured) {
+		annotations := o.GetAnnotations()
+		if annotations == nil {
+			annotations = map[string]string{}
+		}
+		annotations[runAnnotation] = fmt.Sprintf("%s %s@%s", phase, t.Release, t.Attempt)
+		o.SetAnnotations(annotations)
+		if isJob(it.ref.GroupKind()) {
+			unstructured.RemoveNestedField(o.Object, "spec", "ttlSecondsAfterFinished")
+		}
+	})
 }
 
 // runsOut says that an object of the kind runs once and cannot be changed.

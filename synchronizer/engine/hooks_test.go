@@ -13,12 +13,17 @@ import (
 func coursed(t *testing.T, kind, name string, annotations ...string) item {
 	t.Helper()
 	it := thing(kind, name)
-	it.object.Object["metadata"].(map[string]any)["annotations"] = annotated(annotations...).Object["metadata"].(map[string]any)["annotations"]
-	way, err := readCourse(it.object)
-	if err != nil {
-		t.Fatal(err)
+	o := annotated(annotations...)
+	o.SetAPIVersion("v1")
+	o.SetKind(kind)
+	o.SetName(name)
+	it.manifest = packed(o)
+	if it.manifest.wrong != nil {
+		t.Fatal(it.manifest.wrong)
 	}
-	it.course = way
+	if it.manifest.way != nil {
+		it.course = *it.manifest.way
+	}
 	return it
 }
 

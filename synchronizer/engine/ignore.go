@@ -10,8 +10,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 	"sigs.k8s.io/structured-merge-diff/v6/value"
@@ -25,7 +23,8 @@ type pointer []string
 // alone hold stays in, or leaving it out would delete it.
 type yielding struct {
 	owner    Owner
-	object   map[string]any
+	manifest *manifest
+	object   map[string]any // of the manifest
 	pointers []pointer
 	// uid is the object that was looked at; known is false when none was.
 	uid   types.UID
@@ -87,7 +86,11 @@ func (e *Engine) yield(ctx context.Context, t Target, items []item) error {
 			continue
 		}
 		keep[it.ref] = true
-		if !e.tracker.yield(t.Owner, it.ref, it.object.Object, pointers) {
+		known, err := e.tracker.yield(t.Owner, it.ref, it.manifest, pointers)
+		if err != nil {
+			return err
+		}
+		if !known {
 			unknown = append(unknown, &Step{Ref: it.ref, resource: it.resource})
 		}
 	}
@@ -104,7 +107,7 @@ func (e *Engine) yield(ctx context.Context, t Target, items []item) error {
 }
 
 // yield says whether the fields of ref were looked at already.
-func (t *tracker) yield(owner Owner, ref ObjectRef, object map[string]any, pointers []pointer) bool {
+func (t *tracker) yield(owner Owner, ref ObjectRef, m *manifest, pointers []pointer) (bool, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	y := t.yielding[ref]
@@ -113,8 +116,14 @@ func (t *tracker) yield(owner Owner, ref ObjectRef, object map[string]any, point
 		y = &yielding{owner: owner, pointers: pointers, held: make([]bool, len(pointers)), given: make([]bool, len(pointers))}
 		t.yielding[ref] = y
 	}
-	y.object = object
-	return y.known
+	if y.manifest != m {
+		o, err := m.object()
+		if err != nil {
+			return false, err
+		}
+		y.manifest, y.object = m, o.Object
+	}
+	return y.known, nil
 }
 
 func (t *tracker) yieldNothing(owner Owner) { t.yieldOnly(owner, nil) }
@@ -273,16 +282,11 @@ func descend(in any, step string) any {
 	return nil
 }
 
-// without is a copy of an object that lacks the fields.
-func without(o *unstructured.Unstructured, fields []pointer) *unstructured.Unstructured {
-	if len(fields) == 0 {
-		return o
-	}
-	content := runtime.DeepCopyJSON(o.Object)
+// cutAll takes fields out of an object.
+func cutAll(object map[string]any, fields []pointer) {
 	for _, p := range slices.SortedFunc(slices.Values(fields), deeperFirst) {
-		cut(content, p)
+		cut(object, p)
 	}
-	return &unstructured.Unstructured{Object: content}
 }
 
 // deeperFirst orders pointers so that none of them moves what a later one points at.

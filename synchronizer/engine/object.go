@@ -3,11 +3,7 @@ package engine
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
-	"fmt"
-	"maps"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
@@ -71,7 +67,7 @@ type Target struct {
 	// Namespace is given to namespaced objects that name none. What the User
 	// may not delete in there is a failure of pruning; elsewhere it is kept.
 	Namespace string
-	Objects   []*unstructured.Unstructured
+	Objects   *Set
 	// Kinds is the inventory so far: kinds of which the owner may have objects.
 	Kinds []schema.GroupKind
 	// Prune deletes owned objects that are not in Objects; PruneProtected also
@@ -109,29 +105,4 @@ type Target struct {
 type IgnoreRule struct {
 	Group, Kind, Name string
 	Pointers          []string
-}
-
-// body is the apply request for an object: its own content with identity and
-// ownership set. Equal objects give equal bytes.
-func body(o *unstructured.Unstructured, namespace string, owner Owner) ([]byte, error) {
-	top := maps.Clone(o.Object)
-	meta, _ := top["metadata"].(map[string]any)
-	meta = maps.Clone(meta)
-	labels, _ := meta["labels"].(map[string]any)
-	labels = maps.Clone(labels)
-	if labels == nil {
-		labels = map[string]any{}
-	}
-	labels[OwnerLabel] = string(owner)
-	meta["labels"] = labels
-	delete(meta, "namespace")
-	if namespace != "" {
-		meta["namespace"] = namespace
-	}
-	top["metadata"] = meta
-	out, err := json.Marshal(top)
-	if err != nil {
-		return nil, fmt.Errorf("encoding %s %s: %w", o.GroupVersionKind(), o.GetName(), err)
-	}
-	return out, nil
 }

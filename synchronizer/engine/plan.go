@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -214,16 +215,12 @@ func draft(t Target, items []item, records map[ObjectRef]record, now time.Time) 
 }
 
 func newStep(it item, t Target) (*Step, error) {
-	s := &Step{Ref: it.ref, Wave: it.course.wave, item: it, resource: it.resource, wanted: it.wanted, asks: it.asks}
+	s := &Step{Ref: it.ref, Wave: it.course.wave, item: it, resource: it.resource, wanted: it.wanted, asks: asks(it.asks)}
 	s.stage, s.rank = place(it.ref.GroupKind(), it.resource.definition != "")
 	// The digest is of all fields, as giving one up is no change of the release, and of
 	// the rules, so that a field is taken back when its rule goes.
 	if s.wanted == (digest{}) {
-		content, err := body(it.object, it.ref.Namespace, t.Owner)
-		if err != nil {
-			return nil, err
-		}
-		s.wanted = sha256.Sum256(content)
+		s.wanted = sha256.Sum256(it.manifest.body(it.ref.Namespace, t.Owner))
 	}
 	pointers, err := pointersFor(t, it.ref)
 	if len(pointers) > 0 {
@@ -237,7 +234,12 @@ func (s *Step) encode(t Target) (err error) {
 	if s.Action == Unchanged && !isDefinition(s.Ref.GroupKind()) {
 		return nil
 	}
-	s.body, err = body(without(s.item.object, s.item.given), s.Ref.Namespace, t.Owner)
+	m := s.item.manifest
+	if len(s.item.given) == 0 {
+		s.body = m.body(s.Ref.Namespace, t.Owner)
+		return nil
+	}
+	s.body, err = m.changed(s.Ref.Namespace, t.Owner, func(o *unstructured.Unstructured) { cutAll(o.Object, s.item.given) })
 	return err
 }
 

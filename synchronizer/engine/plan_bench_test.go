@@ -20,14 +20,20 @@ func (fixed) Reset() {}
 func BenchmarkPlanUnchanged(b *testing.B) {
 	const count = 5000
 	t := Target{Owner: me, Namespace: "shop", Correct: true, Prune: true}
+	var wanted []*unstructured.Unstructured
 	for i := range count {
-		t.Objects = append(t.Objects, &unstructured.Unstructured{Object: map[string]any{
+		wanted = append(wanted, &unstructured.Unstructured{Object: map[string]any{
 			"apiVersion": "apps/v1", "kind": "Deployment", "metadata": map[string]any{"name": fmt.Sprint("web-", i), "labels": map[string]any{"app": "web"}},
 			"spec": map[string]any{"replicas": int64(2), "selector": map[string]any{"matchLabels": map[string]any{"app": "web"}},
 				"template": map[string]any{"metadata": map[string]any{"labels": map[string]any{"app": "web"}}, "spec": map[string]any{"containers": []any{
 					map[string]any{"name": "web", "image": "example.com/web:1", "args": []any{"--listen=:8080"}}}}}},
 		}})
 	}
+	set, err := NewSet(wanted)
+	if err != nil {
+		b.Fatal(err)
+	}
+	t.Objects = set
 	groups := []*restmapper.APIGroupResources{{
 		Group:              metav1.APIGroup{Name: "apps", Versions: []metav1.GroupVersionForDiscovery{{GroupVersion: "apps/v1", Version: "v1"}}, PreferredVersion: metav1.GroupVersionForDiscovery{Version: "v1"}},
 		VersionedResources: map[string][]metav1.APIResource{"v1": {{Name: "deployments", Kind: "Deployment", Namespaced: true}}},

@@ -3,32 +3,22 @@ package engine
 import (
 	"context"
 	"crypto/sha256"
-
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // prepared is a set of wanted objects with their identities, what their annotations
 // ask for, and the digests of what is wanted: all that does not change from one pass
 // over the same set to the next.
 type prepared struct {
-	objects   []*unstructured.Unstructured
+	objects   *Set
 	namespace string
 	// served is the state of discovery that the identities were settled by.
 	served uint64
 	items  []item
 }
 
-// is says that p was prepared of these very objects: they are never changed in place.
+// is says that p was prepared of this very set, which never changes.
 func (p *prepared) is(t Target, served uint64) bool {
-	if p == nil || p.namespace != t.Namespace || p.served != served || len(p.objects) != len(t.Objects) {
-		return false
-	}
-	for i, o := range p.objects {
-		if o != t.Objects[i] {
-			return false
-		}
-	}
-	return true
+	return p != nil && p.namespace == t.Namespace && p.served == served && p.objects == t.Objects
 }
 
 // items settles what is wanted of t, or remembers it. What waits for a definition of
@@ -48,11 +38,7 @@ func (e *Engine) items(ctx context.Context, l *lookup, t Target) ([]item, error)
 	// Identities settled while another asked the cluster anew may be of before.
 	settled := served == e.kinds.served.Load()
 	for i := range items {
-		content, err := body(items[i].object, items[i].ref.Namespace, t.Owner)
-		if err != nil {
-			return nil, err
-		}
-		items[i].wanted = sha256.Sum256(content)
+		items[i].wanted = sha256.Sum256(items[i].manifest.body(items[i].ref.Namespace, t.Owner))
 		settled = settled && items[i].resource.definition == ""
 	}
 	if settled {

@@ -29,8 +29,8 @@ type resource struct {
 type item struct {
 	ref      ObjectRef
 	resource resource
-	object   *unstructured.Unstructured
-	asks     directives
+	manifest *manifest
+	asks     *directives
 	given    []pointer // fields that are left to others
 	course   course
 	wanted   digest // of the whole apply request; zero: not encoded so far
@@ -71,21 +71,12 @@ type definition struct {
 	versions     []string
 }
 
-func (k *kinds) lookup(objects []*unstructured.Unstructured) *lookup {
-	l := &lookup{kinds: k, definitions: map[schema.GroupKind]definition{}}
-	for _, o := range objects {
-		if isDefinition(o.GroupVersionKind().GroupKind()) && applies(o) {
-			gk, d := readDefinition(o)
-			l.definitions[gk] = d
-		}
+func (k *kinds) lookup(objects *Set) *lookup {
+	l := &lookup{kinds: k}
+	if objects != nil {
+		l.definitions = objects.definitions
 	}
 	return l
-}
-
-// applies says that an object is sent to the cluster.
-func applies(o *unstructured.Unstructured) bool {
-	asks := readDirectives(o.GetAnnotations())
-	return asks.local == "" && asks.untouched() == ""
 }
 
 func isDefinition(gk schema.GroupKind) bool {
@@ -184,24 +175,24 @@ func (l *lookup) inventory(kinds []schema.GroupKind, need map[schema.GroupKind]s
 
 // resolve settles the identity of every wanted object, in the order given.
 func (l *lookup) resolve(ctx context.Context, t Target) ([]item, error) {
-	items := make([]item, 0, len(t.Objects))
-	seen := make(map[ObjectRef]struct{}, len(t.Objects))
-	for _, o := range t.Objects {
+	items := make([]item, 0, t.Objects.Len())
+	seen := make(map[ObjectRef]struct{}, t.Objects.Len())
+	for i := range t.Objects.all() {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		asks := readDirectives(o.GetAnnotations())
+		m := &t.Objects.manifests[i]
+		asks := asks(m.asks)
 		if asks.local != "" {
 			continue
 		}
-		it, err := l.item(o, t.Namespace)
+		it, err := l.item(m, t.Namespace)
 		if errors.Is(err, ErrUnknownKind) && asks.untouched() != "" {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		it.asks = asks
 		if _, twice := seen[it.ref]; twice {
 			return nil, fmt.Errorf("%s is there twice: %w", it.ref, ErrInvalidTarget)
 		}
@@ -211,9 +202,9 @@ func (l *lookup) resolve(ctx context.Context, t Target) ([]item, error) {
 	return items, nil
 }
 
-func (l *lookup) item(o *unstructured.Unstructured, namespace string) (item, error) {
-	gvk := o.GroupVersionKind()
-	ref := ObjectRef{Group: gvk.Group, Kind: gvk.Kind, Namespace: o.GetNamespace(), Name: o.GetName()}
+func (l *lookup) item(m *manifest, namespace string) (item, error) {
+	gvk := m.kind
+	ref := ObjectRef{Group: gvk.Group, Kind: gvk.Kind, Namespace: m.namespace, Name: m.name}
 	if gvk.Kind == "" || gvk.Version == "" || ref.Name == "" {
 		return item{}, fmt.Errorf("object %q without kind, apiVersion or name: %w", ref, ErrInvalidTarget)
 	}
@@ -230,14 +221,17 @@ func (l *lookup) item(o *unstructured.Unstructured, namespace string) (item, err
 		// As with kubectl, a namespace on a cluster-scoped object means nothing.
 		ref.Namespace = ""
 	case ref.Namespace == "":
-		ref.Namespace = namespace
+		ref.Namespace = shared(namespace)
 	}
 	if r.namespaced && ref.Namespace == "" {
 		return item{}, fmt.Errorf("%s is namespaced and names no namespace: %w", ref, ErrInvalidTarget)
 	}
-	way, err := readCourse(o)
-	if err != nil {
-		return item{}, fmt.Errorf("%s: %w", ref, err)
+	if m.wrong != nil {
+		return item{}, fmt.Errorf("%s: %w", ref, m.wrong)
 	}
-	return item{ref: ref, resource: r, object: o, course: way}, nil
+	it := item{ref: ref, resource: r, manifest: m, asks: m.asks}
+	if m.way != nil {
+		it.course = *m.way
+	}
+	return it, nil
 }

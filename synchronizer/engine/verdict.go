@@ -119,11 +119,7 @@ const jobSpent = "finished, and removed after its time to live"
 // this process saw it, or as one has to suppose that never saw the Job of a
 // set which was applied in full before.
 func spentJob(t Target, it item, r record) bool {
-	if !isJob(it.ref.GroupKind()) {
-		return false
-	}
-	limit, _, _ := unstructured.NestedFieldNoCopy(it.object.Object, "spec", "ttlSecondsAfterFinished")
-	if limit == nil {
+	if !it.manifest.passes {
 		return false
 	}
 	if r.appliedFor(t.Owner) {
@@ -132,14 +128,20 @@ func spentJob(t Target, it item, r record) bool {
 	return t.Settled && r.rv == 0
 }
 
-// speaks says that the object's health shows in its status; others are healthy
-// by being there.
-func speaks(it item) bool {
-	if it.ref.Group == coreGroup && it.ref.Kind == "Service" {
-		kind, _, _ := unstructured.NestedString(it.object.Object, "spec", "type")
+// passes says that o is a Job which goes some time after its end.
+func passes(o *unstructured.Unstructured) bool {
+	limit, _, _ := unstructured.NestedFieldNoCopy(o.Object, "spec", "ttlSecondsAfterFinished")
+	return limit != nil && isJob(o.GroupVersionKind().GroupKind())
+}
+
+// speaks says that o's health shows in its status; others are healthy by being there.
+func speaks(o *unstructured.Unstructured) bool {
+	gk := o.GroupVersionKind().GroupKind()
+	if gk.Group == coreGroup && gk.Kind == "Service" {
+		kind, _, _ := unstructured.NestedString(o.Object, "spec", "type")
 		return kind == "LoadBalancer"
 	}
-	return hasStatus(it.ref.GroupKind())
+	return hasStatus(gk)
 }
 
 // hasStatus says that news about a kind may be news about health.
