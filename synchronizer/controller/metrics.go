@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"sealift.dev/synchronizer"
+	"sealift.dev/verify"
 )
 
 const (
@@ -59,6 +60,10 @@ func newMetrics() *metrics {
 		}),
 		hosts:   map[string]bool{},
 		drifted: map[types.NamespacedName]map[string]bool{},
+	}
+	for _, reason := range []verify.Reason{"", verify.NoPolicy, verify.InvalidPolicy, verify.NotFound, verify.Unavailable, verify.Malformed,
+		verify.NotSigned, verify.Untrusted, verify.StatementMismatch, verify.AttestationMissing, verify.Revoked} {
+		m.verdicts.WithLabelValues(string(reason)) // Prometheus sees no increase in what begins with one
 	}
 	m.registry.MustRegister(m.passes, m.answers, m.verdicts, m.found, m.healed, m.durations, m.healing)
 	return m

@@ -39,7 +39,7 @@ type Part struct {
 
 // All lists the parts in the order in which they are built.
 func All() []Part {
-	const controlPlane, sigstore = "test/controlplane", "test/sigstack"
+	const controlPlane, sigstore, prometheus = "test/controlplane", "test/sigstack", "test/prometheus"
 	gitVersion := "-X k8s.io/component-base/version.gitVersion=" + kubernetesVersion
 	return []Part{
 		{Name: "etcd", Version: "v3.6.8", Source: controlPlane, Cold: 15 * time.Second},
@@ -57,6 +57,7 @@ func All() []Part {
 		{Name: "cosign3", Version: "v3.1.3", Module: "github.com/sigstore/cosign/v3/cmd/cosign", Cold: 100 * time.Second},
 		{Name: "rekor", Version: "v2.3.0", Source: sigstore, Cold: 60 * time.Second},
 		{Name: "sigstack", Version: "with fulcio v1.8.8", Source: sigstore, Cold: 90 * time.Second},
+		{Name: "alerts", Version: "with prometheus v0.312.0", Source: prometheus, Cold: 40 * time.Second},
 	}
 }
 
