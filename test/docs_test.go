@@ -81,7 +81,7 @@ func (e example) complete(t *testing.T, namespace string, i int) map[string]any 
 		object["apiVersion"], object["kind"] = "v1", "ConfigMap"
 	}
 	metadata["name"] = fmt.Sprintf("example-%d", i)
-	if object["kind"] != "TrustPolicy" {
+	if kind := object["kind"]; kind != "TrustPolicy" && kind != "FlowSchema" {
 		metadata["namespace"] = namespace
 	}
 	object["metadata"] = metadata
@@ -93,6 +93,11 @@ func TestExamplesAreAdmitted(t *testing.T) {
 	t.Parallel()
 	w := onSync(t)
 	all := append(examples(t, "delivery.md"), examples(t, "operations.md")...)
+	for _, e := range append(examples(t, "from-flux.md"), examples(t, "from-argocd.md")...) {
+		if e.object["kind"] == "Delivery" {
+			all = append(all, e)
+		}
+	}
 	if len(all) < 10 {
 		t.Fatalf("%d examples were found", len(all))
 	}
