@@ -10,9 +10,10 @@ import (
 	"sealift.dev/synchronizer/engine"
 )
 
-// tailorTimeout bounds what a pass makes of a release. That is work, which others wait
-// for; nothing in it waits for anybody outside.
-const tailorTimeout = 30 * time.Second
+// tailorTimeout bounds what a pass makes of a release. That is work, and nothing in it
+// waits for anybody outside; but patches for thousands of objects take seconds, and
+// take turns with those of other Deliveries.
+const tailorTimeout = 3 * time.Minute
 
 // tailored is what this cluster has of a release, made once.
 type tailored struct {

@@ -82,30 +82,6 @@ func TestWorkIsBounded(t *testing.T) {
 	}
 }
 
-// TestPatchesAreWeighed: kustomize works on one Delivery at a time, so that none may
-// keep it for minutes.
-func TestPatchesAreWeighed(t *testing.T) {
-	var objs []*unstructured.Unstructured
-	for i := range 100 {
-		objs = append(objs, &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": fmt.Sprint("a", i)}}})
-	}
-	var patch strings.Builder
-	patch.WriteString("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata:\n")
-	for i := range 600 {
-		fmt.Fprintf(&patch, "  k%d: v\n", i)
-	}
-	apply := func(target Target) error {
-		_, err := new(Tailor).Apply(t.Context(), objs, Options{Patches: []Patch{{Patch: patch.String(), Target: &target}}})
-		return err
-	}
-	if err := apply(Target{Kind: "ConfigMap"}); !errors.Is(err, objects.ErrLimit) || !strings.Contains(err.Error(), "patches[0]") {
-		t.Errorf("for all: %v", err)
-	}
-	if err := apply(Target{Kind: "ConfigMap", Name: "a7"}); err != nil {
-		t.Errorf("for one: %v", err)
-	}
-}
-
 // TestPatchErrorsKeepSecrets: what kustomize says of an object may be its content.
 func TestPatchErrorsKeepSecrets(t *testing.T) {
 	_, err := new(Tailor).Apply(t.Context(), published(t, string(read(t, "age.enc.yaml"))), Options{
@@ -113,6 +89,19 @@ func TestPatchErrorsKeepSecrets(t *testing.T) {
 		Patches: []Patch{{Patch: `[{"op": "copy", "from": "/stringData/password", "path": "/metadata"}]`, Target: &Target{Kind: "Secret"}}},
 	})
 	if err == nil || strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("got %v", err)
+	}
+	var objs []*unstructured.Unstructured
+	for _, namespace := range []string{"a", "b"} {
+		objs = append(objs, &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Secret",
+			"metadata": map[string]any{"name": "token", "namespace": namespace}, "stringData": map[string]any{"password": "s3cret\n"}}})
+	}
+	_, err = new(Tailor).Apply(t.Context(), objs, Options{TargetNamespace: "other"})
+	if err == nil || !strings.Contains(err.Error(), "Secret a/token and Secret b/token are one") {
+		t.Errorf("got %v", err)
+	}
+	text := objs[0].Object["stringData"]
+	if err := explained(fmt.Errorf("in %s", `{"stringData":{"password":"s3cret\n"}}`), objs); strings.Contains(err.Error(), "s3cret") || !quotes("s3cret\n", text) {
 		t.Errorf("got %v", err)
 	}
 }

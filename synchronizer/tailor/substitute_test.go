@@ -2,16 +2,12 @@ package tailor
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
-	"sealift.dev/internal/objects"
 )
 
 func TestExpand(t *testing.T) {
@@ -164,24 +160,4 @@ func FuzzSubstitute(f *testing.F) {
 			t.Errorf("%q with %q made %v", text, value, data)
 		}
 	})
-}
-
-func TestKustomizeIsBounded(t *testing.T) {
-	objs := make([]*unstructured.Unstructured, maxKustomized+1)
-	for i := range objs {
-		objs[i] = object(t, fmt.Sprintf(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a%d"}}`, i))
-	}
-	copies := `[` + strings.Repeat(`{"op":"copy","from":"/data","path":"/data/a"},`, maxCopies) + `{"op":"copy","from":"/data","path":"/data/a"}]`
-	for name, test := range map[string]struct {
-		objects int
-		options Options
-	}{
-		"objects": {len(objs), Options{TargetNamespace: "x"}},
-		"copies":  {1, Options{Patches: []Patch{{Patch: copies, Target: &Target{}}}}},
-		"work":    {maxKustomized, Options{Patches: slices.Repeat([]Patch{{Patch: "{}"}}, maxPatchings/maxKustomized+1)}},
-	} {
-		if _, err := new(Tailor).Apply(t.Context(), objs[:test.objects], test.options); !errors.Is(err, objects.ErrLimit) {
-			t.Errorf("%s: got %v", name, err)
-		}
-	}
 }

@@ -38,8 +38,8 @@ type Target struct {
 	LabelSelector, AnnotationSelector     string
 }
 
-// Tailor applies Options. The zero Tailor is ready; one is enough for a process,
-// because kustomize works on one set of objects at a time.
+// Tailor applies Options. The zero Tailor is ready, and a process has one: kustomize
+// works on one set of objects at a time, so that Deliveries take turns.
 type Tailor struct {
 	kustomizing sync.Mutex
 }
