@@ -63,7 +63,14 @@ func Run(ctx context.Context, o Options) error {
 	defer end(nil)
 	var pulse pulse
 	o.Config = pulse.listening(o.Config)
-	manager, err := newManager(o, &pulse, end)
+	lock, err := newTenure(o.Config, o.Namespace, end)
+	if err != nil {
+		return fmt.Errorf("starting the controller: %w", err)
+	}
+	if o.LeaderElect {
+		o.Config = lock.fenced(o.Config)
+	}
+	manager, err := newManager(o, &pulse, lock)
 	if err != nil {
 		return fmt.Errorf("starting the controller: %w", err)
 	}
@@ -116,7 +123,7 @@ func Run(ctx context.Context, o Options) error {
 	return nil
 }
 
-func newManager(o Options, p *pulse, end context.CancelCauseFunc) (manager.Manager, error) {
+func newManager(o Options, p *pulse, lock *tenure) (manager.Manager, error) {
 	library := logr.FromSlogHandler(quiet{o.Log.Handler()})
 	ctrl.SetLogger(library)
 	klog.SetLogger(library)
@@ -128,10 +135,6 @@ func newManager(o Options, p *pulse, end context.CancelCauseFunc) (manager.Manag
 	}
 	config := rest.CopyConfig(o.Config)
 	config.QPS = -1 // the API server's priority and fairness is the limit
-	lock, err := newTenure(o.Config, o.Namespace, end)
-	if err != nil {
-		return nil, err
-	}
 	m, err := ctrl.NewManager(config, manager.Options{
 		Scheme:                              scheme,
 		Logger:                              library,

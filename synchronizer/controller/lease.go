@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"sync/atomic"
 	"time"
@@ -28,8 +29,12 @@ const (
 	stopTime = 10 * time.Second
 )
 
-// errLeaseTaken ends a leader that learns that it is none.
-var errLeaseTaken = errors.New("another replica took the lease")
+var (
+	// errLeaseTaken ends a leader that learns that it is none.
+	errLeaseTaken = errors.New("another replica took the lease")
+	// errLeaseOld refuses what a leader would write that may be none any more.
+	errLeaseOld = errors.New("nothing is written without the lease, and it was not renewed")
+)
 
 // tenure is the lease's lock. It ends the work as soon as it sees that another one
 // leads; the library would go on for leaseRenewal.
@@ -37,6 +42,9 @@ type tenure struct {
 	resourcelock.Interface
 	led atomic.Bool
 	end context.CancelCauseFunc
+	// renewed is when the renewal was sent that was answered last; nil: the lease is
+	// another's.
+	renewed atomic.Pointer[time.Time]
 }
 
 func newTenure(config *rest.Config, namespace string, end context.CancelCauseFunc) (*tenure, error) {
@@ -60,21 +68,26 @@ func newTenure(config *rest.Config, namespace string, end context.CancelCauseFun
 }
 
 func (t *tenure) Create(ctx context.Context, r resourcelock.LeaderElectionRecord) error {
-	err := t.Interface.Create(ctx, r)
-	t.wrote(r, err)
-	return err
+	return t.write(r, func() error { return t.Interface.Create(ctx, r) })
 }
 
 func (t *tenure) Update(ctx context.Context, r resourcelock.LeaderElectionRecord) error {
-	err := t.Interface.Update(ctx, r)
-	t.wrote(r, err)
-	return err
+	return t.write(r, func() error { return t.Interface.Update(ctx, r) })
 }
 
-func (t *tenure) wrote(r resourcelock.LeaderElectionRecord, err error) {
-	if err == nil {
-		t.led.Store(r.HolderIdentity == t.Identity())
+func (t *tenure) write(r resourcelock.LeaderElectionRecord, write func() error) error {
+	sent := time.Now()
+	leads := r.HolderIdentity == t.Identity()
+	if !leads {
+		t.renewed.Store(nil) // it lets go
 	}
+	if err := write(); err != nil {
+		return err
+	}
+	if t.led.Store(leads); leads {
+		t.renewed.Store(&sent)
+	}
+	return nil
 }
 
 func (t *tenure) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
@@ -83,4 +96,38 @@ func (t *tenure) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, [
 		t.end(fmt.Errorf("%w: %s", errLeaseTaken, r.HolderIdentity))
 	}
 	return r, raw, err
+}
+
+// holds says that no other replica can have the lease at now. Both clocks count: one
+// stands still while the machine sleeps, the other may be set.
+func (t *tenure) holds(now time.Time) bool {
+	sent := t.renewed.Load()
+	return sent != nil && now.Sub(*sent) < leaseRenewal && now.Round(0).Sub(sent.Round(0)) < leaseRenewal
+}
+
+// fenced is config for who writes only while the lease is held: a process that was
+// stopped for longer, and goes on, has lost it without knowing.
+func (t *tenure) fenced(config *rest.Config) *rest.Config {
+	config = rest.CopyConfig(config)
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return fence{next: next, tenure: t} })
+	return config
+}
+
+type fence struct {
+	next   http.RoundTripper
+	tenure *tenure
+}
+
+func (f fence) RoundTrip(r *http.Request) (*http.Response, error) {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+	default:
+		if !f.tenure.holds(time.Now()) {
+			if r.Body != nil {
+				_ = r.Body.Close() // as a RoundTripper has to
+			}
+			return nil, fmt.Errorf("%w for %s", errLeaseOld, leaseRenewal)
+		}
+	}
+	return f.next.RoundTrip(r)
 }

@@ -1,5 +1,6 @@
-// Command killer is the synchronizer, which ends itself with SIGKILL, or SIGTERM, at a moment that
-// its flags name: when a Delivery begins a step, or after the API server answered a write for it.
+// Command killer is the synchronizer, which ends itself with SIGKILL, or SIGTERM, or stops with
+// SIGSTOP, at a moment that its flags name: when a Delivery begins a step, or after the API server
+// answered a write for it.
 package main
 
 import (
@@ -31,6 +32,7 @@ func main() {
 	flags.BoolVar(&d.everybody, "everybody", false, "steps of all others count, too: one may do them for all")
 	flags.StringVar(&d.at, "at", "", "a step; or apply-answered, delete-answered, status-answered, delivery-answered")
 	flags.BoolVar(&d.gently, "gently", false, "end with SIGTERM, as a kubelet does")
+	flags.BoolVar(&d.pauses, "pauses", false, "stop with SIGSTOP, until somebody sends SIGCONT")
 	flags.StringVar(&d.after, "after", "", "count once a status with this text was written")
 	flags.IntVar(&d.left, "nth", 1, "which time")
 	_ = flags.Parse(os.Args[1:]) // exits
@@ -63,6 +65,7 @@ type doom struct {
 	namespace, at, after string
 	everybody            bool // steps of every Delivery count
 	gently               bool // ends with SIGTERM
+	pauses               bool // stops with SIGSTOP
 
 	mu    sync.Mutex
 	armed bool
@@ -82,9 +85,14 @@ func (d *doom) came(moment string) {
 	if !d.armed || moment != d.at {
 		return
 	}
-	if d.left--; d.left == 0 && d.gently {
+	d.left--
+	switch {
+	case d.left != 0:
+	case d.gently:
 		_ = syscall.Kill(os.Getpid(), syscall.SIGTERM) // nothing can be done where it fails
-	} else if d.left == 0 {
+	case d.pauses:
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP) // nothing can be done where it fails
+	default:
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL) // nothing can be done where it fails
 		select {}
 	}
