@@ -96,10 +96,13 @@ func (r *Registry) speaksPlain(host string) bool {
 	return name == "localhost" || err == nil && at.IsLoopback()
 }
 
-// Resolve asks which manifest has tag now: one HEAD.
+// Resolve asks which manifest has tag now: one HEAD, and a GET where that does not tell.
 func (r *Registry) Resolve(ctx context.Context, repository Repository, tag string) (Ref, error) {
 	act := fmt.Sprintf("resolving %s:%s", repository, tag)
 	response, err := r.do(ctx, http.MethodHead, repository, r.manifestURL(repository, tag))
+	if refusesMethod(err) {
+		return r.resolveByGet(ctx, repository, tag)
+	}
 	if err != nil {
 		return Ref{}, explain(act, err)
 	}
@@ -112,6 +115,12 @@ func (r *Registry) Resolve(ctx context.Context, repository Repository, tag strin
 		return Ref{}, explain(act, corrupt(err))
 	}
 	return repository.At(d), nil
+}
+
+// refusesMethod says that a registry, or a proxy before it, knows no HEAD.
+func refusesMethod(err error) bool {
+	var a *answer
+	return errors.As(err, &a) && (a.status == http.StatusMethodNotAllowed || a.status == http.StatusNotImplemented)
 }
 
 // resolveByGet is for registries whose HEAD does not tell the digest.

@@ -178,6 +178,51 @@ func TestNobodyWaitsForDeadQuestions(t *testing.T) {
 	}
 }
 
+// TestRetryAfterIsRead: as seconds or as a date, and never for longer than an hour; what
+// cannot be read counts as not said.
+func TestRetryAfterIsRead(t *testing.T) {
+	for told, want := range map[string]time.Duration{
+		"120": 2 * time.Minute,
+		time.Now().Add(10 * time.Minute).UTC().Format(http.TimeFormat): 9 * time.Minute,
+		"999999999999":                  maxHold,
+		"99999999999999999999999999999": 0,
+		"Fri, 31 Dec 9999 23:59:59 GMT": maxHold,
+		"Thu, 01 Jan 1970 00:00:00 GMT": 0,
+		"-5":                            0,
+		"soon":                          0,
+	} {
+		registry, s := scripted(t), newUntrusting(t, Options{})
+		registry.On("", "*", stage.Answer{Status: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {told}}})
+		out, err := concluded(t, s, following(registry, 0))
+		if err == nil || out.Next < want || want == 0 && out.Next > time.Minute || out.Next > maxHold+maxHold/5 {
+			t.Errorf("%q: the next question is in %s: %v", told, out.Next, err)
+		}
+	}
+}
+
+// TestBrokenTokenServer: a registry whose token server fails, or says nothing that is a
+// token, is unavailable or refuses access.
+func TestBrokenTokenServer(t *testing.T) {
+	for name, tt := range map[string]struct {
+		token stage.Answer
+		want  error
+	}{
+		"down":        {stage.Answer{Status: http.StatusServiceUnavailable}, artifact.ErrUnavailable},
+		"refuses":     {stage.Answer{Status: http.StatusUnauthorized}, artifact.ErrUnauthorized},
+		"no token":    {stage.Answer{Body: []byte(`{}`)}, artifact.ErrUnavailable},
+		"half a body": {stage.Answer{Body: []byte(`{"token":"a`)}, artifact.ErrUnavailable},
+	} {
+		registry, s := scripted(t), newUntrusting(t, Options{})
+		challenge := fmt.Sprintf(`Bearer realm="http://%s/token",service="registry"`, registry.Host)
+		registry.On("", "*", stage.Answer{Status: http.StatusUnauthorized, Header: http.Header{"Www-Authenticate": {challenge}}})
+		registry.On("GET", "/token", tt.token)
+		d := following(registry, 0)
+		if _, err := concluded(t, s, d); !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // tarpit is a registry that takes requests and answers none.
 func tarpit(t *testing.T) *stage.Scripted {
 	t.Helper()

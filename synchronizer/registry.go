@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -11,14 +12,22 @@ import (
 	"sealift.dev/artifact"
 )
 
-// maxRegistries bounds the clients kept, one for each pull secret's content.
-const maxRegistries = 1_000
+const (
+	// maxRegistries bounds the clients kept, one for each pull secret's content.
+	maxRegistries = 1_000
+	// maxPlaces bounds the repositories of which one client keeps a token.
+	maxPlaces = 4_096
+)
 
 // reach is a client of registries, and what tells it from others: sources that are
 // reached in the same way share one, with its connections and tokens.
 type reach struct {
 	*artifact.Registry
 	key [sha256.Size]byte
+	// used is when it was asked for last, in such events; places are the repositories
+	// that it was asked for. The Synchronizer's lock guards both.
+	used   int
+	places map[artifact.Repository]bool
 
 	mu   sync.Mutex
 	busy map[string]time.Time // by host, until when it wants to be left alone
@@ -55,17 +64,35 @@ func (r *reach) heed(host string, err error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	maps.DeleteFunc(r.busy, func(_ string, until time.Time) bool { return !time.Now().Before(until) })
 	r.busy[host] = until
 }
 
-// registry is the client for a source.
+// registry is the client for a source. The one that was asked for longest ago goes where
+// there are too many.
 func (s *Synchronizer) registry(source Source) (*reach, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key := fingerprint(source.Insecure, source.DockerConfig, source.CA, source.ClientCert, source.ClientKey)
-	if s.registries[key] != nil {
-		return s.registries[key], nil
+	r, err := s.registries[key], error(nil)
+	if r == nil || len(r.places) >= maxPlaces && !r.places[source.Repository] {
+		if r, err = s.newReach(source, key, r); err != nil {
+			return nil, err
+		}
+		s.registries[key] = r
 	}
+	s.clock++
+	r.used, r.places[source.Repository] = s.clock, true
+	if len(s.registries) > maxRegistries {
+		oldest := slices.MinFunc(slices.Collect(maps.Values(s.registries)), func(a, b *reach) int { return a.used - b.used })
+		delete(s.registries, oldest.key)
+	}
+	return r, nil
+}
+
+// newReach is a client without tokens; which hosts want to be left alone, it knows from
+// the one before, if there is one.
+func (s *Synchronizer) newReach(source Source, key [sha256.Size]byte, before *reach) (*reach, error) {
 	transport, err := s.networks.Transport(s.networkOf(source))
 	if err != nil {
 		return nil, fmt.Errorf("reaching the registry: %w", err)
@@ -84,11 +111,13 @@ func (s *Synchronizer) registry(source Source) (*reach, error) {
 		}
 		options.Credentials = credentials
 	}
-	if len(s.registries) >= maxRegistries {
-		clear(s.registries)
+	r := &reach{Registry: artifact.NewRegistry(options), key: key, places: map[artifact.Repository]bool{}, busy: map[string]time.Time{}}
+	if before != nil {
+		before.mu.Lock()
+		defer before.mu.Unlock()
+		maps.Copy(r.busy, before.busy)
 	}
-	s.registries[key] = &reach{Registry: artifact.NewRegistry(options), key: key, busy: map[string]time.Time{}}
-	return s.registries[key], nil
+	return r, nil
 }
 
 // networkOf is the network with the source's own authorities and certificate.

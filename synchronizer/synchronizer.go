@@ -109,6 +109,7 @@ type Synchronizer struct {
 	mu         sync.Mutex
 	deliveries map[string]*memo
 	registries map[[sha256.Size]byte]*reach
+	clock      int // counts who asked for one
 	// tags and lists are what Deliveries follow: what has a tag, and which tags exist.
 	tags  map[[sha256.Size]byte]*question[artifact.Ref]
 	lists map[[sha256.Size]byte]*question[[]string]
