@@ -20,6 +20,7 @@ type peer struct {
 }
 
 func peers() []peer {
+	helms := map[string]string{"labels": "{app.kubernetes.io/managed-by: Helm}", "annotations": "{meta.helm.sh/release-name: shop, meta.helm.sh/release-namespace: shop}"}
 	return []peer{
 		{"kubectl", []string{"apply"}, nil},
 		{"kubectl-ssa", []string{"apply", "--server-side"}, nil},
@@ -29,6 +30,8 @@ func peers() []peer {
 			map[string]string{"labels": "{app.kubernetes.io/instance: shop}", "annotations": "{argocd.argoproj.io/tracking-id: 'shop:apps/Deployment:shop/web'}"}},
 		{"argo-ssa", []string{"apply", "--server-side", "--field-manager=argocd-controller"},
 			map[string]string{"annotations": "{argocd.argoproj.io/tracking-id: 'shop:apps/Deployment:shop/web'}"}},
+		{"helm3", []string{"create", "--field-manager=helm"}, helms},
+		{"helm4", []string{"apply", "--server-side", "--field-manager=helm"}, helms},
 	}
 }
 
@@ -72,7 +75,7 @@ func (w *world) pods() string {
 	return w.kubectl("get", "replicasets,pods", "-n", w.name, "--sort-by=.metadata.name", "-o", `jsonpath={range .items[*]}{.kind} {.metadata.name} {.metadata.uid} {.metadata.creationTimestamp}{"\n"}{end}`)
 }
 
-// TestMigrateFromPeers delivers what kubectl, Flux or Argo CD deployed before: no pod is
+// TestMigrateFromPeers delivers what kubectl, Flux, Argo CD or Helm deployed before: no pod is
 // restarted, all fields and only they become Sealift's, the tools' marks go, and what the next
 // release drops disappears.
 func TestMigrateFromPeers(t *testing.T) {

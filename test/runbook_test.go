@@ -2,9 +2,117 @@ package test
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
+
+// commands are the block of docs/operations.md that has a text in it, for this world: the Delivery shop
+// of the namespace shop is the world's.
+func (w *world) commands(having string) string {
+	w.t.Helper()
+	content, err := os.ReadFile("../docs/operations.md")
+	must(w.t, err)
+	for _, block := range regexp.MustCompile("(?ms)^ *```sh\n(.*?)^ *```").FindAllStringSubmatch(string(content), -1) {
+		if strings.Contains(block[1], having) {
+			return strings.NewReplacer("shop.shop", w.name+"."+w.name, "delivery shop", "delivery "+w.name, "delivery/shop", "delivery/"+w.name, "-n shop", "-n "+w.name).Replace(block[1])
+		}
+	}
+	w.t.Fatalf("docs/operations.md has no commands with %q", having)
+	return ""
+}
+
+// types runs commands as a person at the administrator's terminal does, in the test's folder.
+func (w *world) types(commands string) {
+	w.t.Helper()
+	cmd := exec.CommandContext(w.t.Context(), "sh", "-ec", commands)
+	cmd.Dir = w.dir
+	path := strings.Join([]string{w.cluster.Bin, filepath.Dir(w.sealiftIn), os.Getenv("PATH")}, ":")
+	cmd.Env = append(slices.DeleteFunc(w.environment(), func(s string) bool { return strings.HasPrefix(s, "PATH=") }), "PATH="+path)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		w.t.Fatalf("%s: %v: %s", commands, err, out)
+	}
+}
+
+// TestRecoveryAsWritten types what docs/operations.md says under disaster recovery, into an empty
+// cluster, and then what it says under uninstalling.
+func TestRecoveryAsWritten(t *testing.T) {
+	old := onSync(t)
+	release := old.publish(map[string]string{"deploy/web.yaml": deployment("web", 2, "example.com/web:1"), "deploy/a.yaml": configMap("a", "1")})
+	old.deliver(old.source("tag: main", ""))
+	old.equals(release)
+	old.types(old.commands("> accepted.yaml"))
+
+	rebuilt := *old
+	w := &rebuilt
+	w.cluster = ownStage(t).cluster
+	must(t, os.Mkdir(filepath.Join(w.dir, "cluster"), 0o755))
+	w.file("cluster/1-admission.yaml", admission(w.name))
+	w.file("cluster/2-delivery.yaml", w.manifest(w.source("tag: main", "")))
+	install, rest, _ := strings.Cut(w.commands("kubectl apply -f accepted.yaml"), "\n")
+	w.types(install)
+	running, err := startSync(w.cluster) // kwok starts no programs
+	must(t, err)
+	defer func() { running.end(os.Interrupt) }()
+	w.types(rest)
+	w.equals(release)
+
+	w.types(strings.Replace(w.commands("sealift uninstall"), "--delete-namespace", "--delete-namespace --yes", 1))
+	w.untilGone("namespace", "sealift-system")
+	if !w.exists("deployment", "web") || !w.exists("configmap", "a") {
+		t.Error("what was delivered is gone")
+	}
+}
+
+// TestTheWayBack types what docs/operations.md says for leaving: the objects stay, and Flux has them
+// again as if nothing had happened, no pod restarted. It may apply beside Sealift until then.
+func TestTheWayBack(t *testing.T) {
+	t.Parallel()
+	w := onSync(t)
+	all := deployment("web", 1, "example.com/web:1") + "---\n" + "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {value: '1', dropped: 'yes'}\n"
+	flux := func(manifest string) {
+		t.Helper()
+		w.kubectl("apply", "-n", w.name, "--server-side", "--force-conflicts", "--field-manager=kustomize-controller", "-f", w.file("flux.yaml", manifest))
+	}
+	flux(all)
+	w.kubectl("rollout", "status", "deployment", "web", "-n", w.name, "--timeout=60s")
+	pods := w.pods()
+	release := w.publish(map[string]string{"deploy/all.yaml": all})
+	w.deliver(w.source("tag: main", ""))
+	w.equals(release)
+	for range 8 { // it is not suspended
+		flux(all)
+	}
+	w.equals(release)
+	if d := w.status(); len(d.Status.Drifted) > 0 {
+		t.Errorf("applying the same is a drift: %q", d.Status.Drifted)
+	}
+
+	w.types(w.commands(`{"deletionPolicy":"Orphan"}}'` + "\nkubectl delete"))
+	w.types(w.commands("--show-managed-fields"))
+	flux(strings.Replace(all, ", dropped: 'yes'", "", 1))
+	if now := w.pods(); now != pods {
+		t.Errorf("pods were replaced:\n%s\nbefore:\n%s", now, pods)
+	}
+	for kind, name := range map[string]string{"deployment": "web", "configmap": "a"} {
+		m := w.managed(kind, name)
+		for _, f := range m.Metadata.ManagedFields {
+			if f.Manager == "sealift" {
+				t.Errorf("Sealift has fields of %s: %s", name, f.FieldsV1.GetRawBytes())
+			}
+		}
+		if len(m.Metadata.Labels) > 0 {
+			t.Errorf("%s has the labels %v", name, m.Metadata.Labels)
+		}
+	}
+	if left := w.kubectl("get", "configmap", "a", "-n", w.name, "-o", "jsonpath={.data.dropped}"); left != "" {
+		t.Errorf("what Flux dropped is left: %s", left)
+	}
+}
 
 // TestKeyRotation follows docs/operations.md: a second key, a second signature of the same digest,
 // the first key gone. Nothing is applied for it, and trust never ends.

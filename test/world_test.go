@@ -179,8 +179,13 @@ subjects: [{kind: ServiceAccount, name: deployer, namespace: %[1]s}]
 // deliver creates or changes the Delivery; spec lines are indented by two blanks.
 func (w *world) deliver(spec string) {
 	w.t.Helper()
+	w.apply(w.manifest(spec))
+}
+
+// manifest is the Delivery that deliver applies.
+func (w *world) manifest(spec string) string {
 	key := strings.ReplaceAll(strings.TrimSpace(w.ci.PublicPEM), "\n", "\n            ")
-	w.apply(fmt.Sprintf(`
+	return fmt.Sprintf(`
 apiVersion: sealift.dev/v1alpha1
 kind: Delivery
 metadata: {name: %[1]s, namespace: %[1]s}
@@ -194,7 +199,7 @@ spec:
         key:
           data: |
             %[2]s
-%[3]s`, w.name, key, spec))
+%[3]s`, w.name, key, spec)
 }
 
 // source is the spec's source, followed by more of the spec.
