@@ -138,7 +138,7 @@ func TestDeletionsThatAskForIt(t *testing.T) {
 	w.refused("RolledBack")
 	w.until("the failed release's objects gone", func() bool { return w.configMaps("new-") == 0 })
 
-	w.kubectl("delete", "delivery", w.name, "-n", w.name, "--timeout=30s")
+	w.kubectl("delete", "delivery", w.name, "-n", w.name, "--timeout=90s")
 	if w.exists("configmap", "stay") || !w.exists("configmap", "kept") {
 		t.Error("deleting the Delivery deletes all but what wants a confirmation")
 	}

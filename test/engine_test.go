@@ -85,7 +85,7 @@ func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f
 func newRig(t *testing.T, namespace string) *rig {
 	t.Helper()
 	s := onStage(t)
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*inTime)
 	t.Cleanup(cancel)
 	cluster, err := dynamic.NewForConfig(s.AdminConfig())
 	if err != nil {

@@ -54,7 +54,7 @@ func (w *world) equals(p published) {
 func (w *world) same(p published, want []*unstructured.Unstructured) {
 	w.t.Helper()
 	var differ []string
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(inTime); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		if differ = append(w.compare(want), w.untidy(p, want)...); len(differ) == 0 {
 			return
 		}

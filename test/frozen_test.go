@@ -53,7 +53,7 @@ func TestTrustEndsOnTheWay(t *testing.T) {
 	w.refused("TrustRevoked")
 	w.kubectl("annotate", "delivery", w.name, "-n", w.name, "sealift.dev/requestedAt=1")
 	w.untouched(w.written())
-	w.kubectl("delete", "delivery", w.name, "-n", w.name, "--timeout=30s")
+	w.kubectl("delete", "delivery", w.name, "-n", w.name, "--timeout=90s")
 	if w.exists("configmap", "a") || w.exists("deployment", "web") {
 		t.Error("deleting a frozen Delivery left its objects")
 	}

@@ -19,7 +19,7 @@ func TestInstall(t *testing.T) {
 		t.Errorf("the namespace enforces %q", got)
 	}
 	for _, name := range []string{"sealift-sync", "sealift-automate"} {
-		w.kubectl("rollout", "status", "deployment", name, "-n", "sealift-install", "--timeout=30s")
+		w.kubectl("rollout", "status", "deployment", name, "-n", "sealift-install", "--timeout=90s")
 		if got := w.kubectl("get", "deployment", name, "-n", "sealift-install", "-o", "jsonpath={.spec.template.spec.containers[0].image}"); got != "example.com/sealift:1" {
 			t.Errorf("%s runs %s", name, got)
 		}

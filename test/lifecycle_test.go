@@ -41,7 +41,7 @@ func TestDeletionPolicies(t *testing.T) {
 	// What was left is found again by the next Delivery of that name.
 	w.deliverAs("orphan", w.source("tag: main", "  environment: orphan\n"))
 	w.untilNamed("orphan", "True", "Delivered")
-	w.kubectl("delete", "delivery", "orphan", "-n", w.name, "--timeout=30s")
+	w.kubectl("delete", "delivery", "orphan", "-n", w.name, "--timeout=90s")
 	w.until("the orphan pruned", func() bool { return !w.exists("configmap", "orphan") })
 }
 

@@ -90,7 +90,7 @@ func TestMetrics(t *testing.T) {
 		pageTells(t, page, told)
 	}
 	everythingTold(t, "../docs/operations.md", told)
-	w.kubectl("delete", "delivery", w.name, "-n", w.name, "--timeout=30s")
+	w.kubectl("delete", "delivery", w.name, "-n", w.name, "--timeout=90s")
 	w.until("no series of a Delivery that is gone", func() bool {
 		for series := range scrape(t, address) {
 			if strings.Contains(series, of) {

@@ -26,7 +26,7 @@ func TestDeliverPruneAndForget(t *testing.T) {
 	}
 	w.until("the inventory without Service", func() bool { return fmt.Sprint(w.status().Status.Kinds) == "[{ ConfigMap}]" })
 
-	w.kubectl("delete", "delivery", w.name, "-n", w.name, "--timeout=30s")
+	w.kubectl("delete", "delivery", w.name, "-n", w.name, "--timeout=90s")
 	if w.exists("configmap", "a") || w.exists("configmap", "d") {
 		t.Error("objects of a deleted Delivery are still there")
 	}
@@ -41,7 +41,7 @@ func TestPruneOffKeepsObjects(t *testing.T) {
 	if !w.exists("configmap", "b") {
 		t.Error("b was pruned")
 	}
-	w.kubectl("delete", "delivery", w.name, "-n", w.name, "--timeout=30s")
+	w.kubectl("delete", "delivery", w.name, "-n", w.name, "--timeout=90s")
 	if !w.exists("configmap", "a") {
 		t.Error("a was pruned with its Delivery")
 	}
@@ -105,7 +105,7 @@ func TestTwoDeliveriesOneObject(t *testing.T) {
 	w.until("the second Delivery refused", func() bool {
 		return strings.Contains(w.kubectl("get", "delivery", "second", "-n", w.name, "-o", "jsonpath={.status.conditions}"), `"OwnedByAnother"`)
 	})
-	w.kubectl("delete", "delivery", "second", "-n", w.name, "--timeout=30s")
+	w.kubectl("delete", "delivery", "second", "-n", w.name, "--timeout=90s")
 	if !w.exists("configmap", "a") {
 		t.Error("deleting the second Delivery deleted an object of the first")
 	}
@@ -165,7 +165,7 @@ func TestRefusals(t *testing.T) {
 		}
 	})
 	t.Run("a replayed release after the Delivery was made again", func(t *testing.T) {
-		w.kubectl("delete", "delivery", w.name, "-n", w.name, "--timeout=30s")
+		w.kubectl("delete", "delivery", w.name, "-n", w.name, "--timeout=90s")
 		w.deliver(w.source("tag: main", ""))
 		w.refused("Downgrade")
 		if w.exists("configmap", "a") {

@@ -65,7 +65,7 @@ func TestTenantsStayInside(t *testing.T) {
 		if w.exists("configmap", "a") {
 			t.Fatalf("%q wrote an object", account)
 		}
-		w.kubectl("delete", "delivery", w.name, "-n", w.name, "--timeout=30s")
+		w.kubectl("delete", "delivery", w.name, "-n", w.name, "--timeout=90s")
 	}
 	w.deliverBy("tenant", w.source("tag: main", ""))
 	w.delivered(first)

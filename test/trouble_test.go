@@ -109,7 +109,7 @@ func TestDeletionThatHangsSaysWhy(t *testing.T) {
 		t.Errorf("the message does not help: %s", message)
 	}
 	w.kubectl("patch", "delivery", w.name, "-n", w.name, "--type=merge", `--patch={"spec":{"suspend":true}}`)
-	w.kubectl("wait", "--for=delete", "delivery/"+w.name, "-n", w.name, "--timeout=30s")
+	w.kubectl("wait", "--for=delete", "delivery/"+w.name, "-n", w.name, "--timeout=90s")
 	if !w.exists("configmap", "a") {
 		t.Error("the object went")
 	}
@@ -122,7 +122,7 @@ func TestBrokenAcceptanceRecord(t *testing.T) {
 	first := w.publish(map[string]string{"deploy/a.yaml": configMap("a", "1")})
 	w.deliver(w.source("tag: main", ""))
 	w.delivered(first)
-	w.kubectl("delete", "delivery", w.name, "-n", w.name, "--timeout=30s")
+	w.kubectl("delete", "delivery", w.name, "-n", w.name, "--timeout=90s")
 	entry, record := w.name+"."+w.name, ""
 	for line := range strings.Lines(w.kubectl("get", "configmaps", "-n", "sealift-system", "-o", `jsonpath={range .items[*]}{.metadata.name} {.data}{"\n"}{end}`)) {
 		if name, data, _ := strings.Cut(line, " "); strings.Contains(data, `"`+entry+`"`) {

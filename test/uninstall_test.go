@@ -44,7 +44,7 @@ func TestUninstall(t *testing.T) {
 		t.Error("it removed more than it says")
 	}
 	w.kubectl("patch", "delivery", w.name, "-n", w.name, "--type=merge", `--patch={"metadata":{"finalizers":null}}`)
-	w.kubectl("delete", "delivery", w.name, "-n", w.name, "--timeout=30s")
+	w.kubectl("delete", "delivery", w.name, "-n", w.name, "--timeout=90s")
 	run(0, "--crds", "--delete-namespace", "--yes")
 	w.untilGone("crd", "deliveries.sealift.dev")
 	w.untilGone("namespace", "sealift-system")

@@ -255,10 +255,13 @@ func (w *world) status() delivery {
 	return d
 }
 
-// until polls what is claimed until it holds, for thirty seconds at most.
+// inTime is how long what is claimed may take where the machine has much else to do.
+const inTime = 90 * time.Second
+
+// until polls what is claimed until it holds, for inTime at most.
 func (w *world) until(what string, holds func() bool) {
 	w.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(inTime); !holds(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			status, reason, message := w.status().ready()
 			w.t.Fatalf("waited in vain for: %s\nReady=%s %s: %s", what, status, reason, message)
