@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -193,5 +194,16 @@ func TestStrangeStatus(t *testing.T) {
 		if v := kstatusOf(live); v.current() == (v.status == "Unknown") || v.status == "Unknown" && !strings.Contains(v.message, "spec.health") {
 			t.Errorf("%v: %s, %s", text, v.status, v.message)
 		}
+	}
+}
+
+// TestLongMessages: of what an object says of itself, a bounded part is remembered.
+func TestLongMessages(t *testing.T) {
+	said := strings.Repeat("ü", 1<<20)
+	live := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "example.com/v1", "kind": "Boat", "metadata": map[string]any{"name": "x"},
+		"status": map[string]any{"conditions": []any{map[string]any{"type": "Stalled", "status": "True", "message": said}}}}}
+	v := kstatusOf(live)
+	if v.status != "Failed" || len(v.message) < 100 || len(v.message) > 2*maxVerdict || !utf8.ValidString(v.message) {
+		t.Errorf("%s, with a message of %d bytes", v.status, len(v.message))
 	}
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -34,26 +35,45 @@ func (t Target) judge(ctx context.Context, live *unstructured.Unstructured) verd
 	}
 	v := verdict{uid: live.GetUID(), rv: version(live), generation: live.GetGeneration(), by: by}
 	v.status, v.message = by.Judge(ctx, live)
+	v.message = brief(v.message)
 	return v
+}
+
+// maxVerdict bounds what is remembered of what an object says of itself, in bytes.
+const maxVerdict = 1024
+
+// brief is the beginning of a message, which holds on to nothing of the rest.
+func brief(message string) string {
+	if len(message) <= maxVerdict {
+		return message
+	}
+	return strings.ToValidUTF8(strings.Clone(message[:maxVerdict]), "") + "..."
 }
 
 // kstatusOf is the verdict where there are no rules. A status that kstatus cannot
 // read is the object's own matter, and keeps nobody from looking at the others.
 func kstatusOf(live *unstructured.Unstructured) verdict {
 	v := verdict{uid: live.GetUID(), rv: version(live), generation: live.GetGeneration()}
+	v.computed(live)
+	v.message = brief(v.message)
+	return v
+}
+
+// computed adds what kstatus and the rules for Jobs and for what rests make of live.
+func (v *verdict) computed(live *unstructured.Unstructured) {
 	gk := live.GroupVersionKind().GroupKind()
 	if runsOut(gk) && readRun(live.GetAnnotations()) != nil {
 		v.status, v.message = judgeRun(live)
-		return v
+		return
 	}
 	result, err := status.Compute(live)
 	if err != nil {
 		v.status, v.message = string(status.UnknownStatus), fmt.Sprintf("computing its status: %v; hint: give its kind a rule in spec.health", err)
-		return v
+		return
 	}
 	v.status, v.message = string(result.Status), result.Message
 	if result.Status == status.TerminatingStatus || result.Status == status.FailedStatus {
-		return v
+		return
 	}
 	if isJob(gk) {
 		v.status = string(status.InProgressStatus)
@@ -64,7 +84,6 @@ func kstatusOf(live *unstructured.Unstructured) verdict {
 	if why := resting(gk, live); why != "" {
 		v.status, v.message = string(status.CurrentStatus), why
 	}
-	return v
 }
 
 // observed kinds have a controller that writes the generation which it has seen.
