@@ -78,7 +78,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	r := &reconciler{options: o, client: manager.GetClient(), reader: manager.GetAPIReader(), metrics: newMetrics(), pulse: &pulse}
-	r.events = manager.GetEventRecorder("sealift")
+	r.events = newFrugal(manager.GetEventRecorder("sealift"))
 	e, err := engine.New(o.Config, r.changed)
 	if err != nil {
 		return fmt.Errorf("connecting to the cluster: %w", err)
