@@ -35,7 +35,7 @@ func (c confirmation) holds(digest string, list []*Step) bool {
 // them in p.Confirm. A list that was confirmed before may have become shorter since.
 func (p *Plan) budget(t Target, records map[ObjectRef]record, before confirmation) confirmation {
 	list, of, reason := surprising(t, p.Steps, records)
-	if len(list) == 0 || t.Unbudgeted {
+	if len(list) == 0 || t.Back {
 		return before
 	}
 	now := confirmation{digest: digestOf(t.Owner, list), objects: map[ObjectRef]types.UID{}}

@@ -78,7 +78,7 @@ func TestBudget(t *testing.T) {
 			if other := (&Plan{Steps: steps}); other.budget(target, records, before).digest == "" || other.Confirm == nil {
 				t.Error("a namesake is taken for what was confirmed")
 			}
-			target.ConfirmedPrune, target.Unbudgeted = "", true
+			target.ConfirmedPrune, target.Back = "", true
 			_, steps = budgeted(test.owned, test.doomed, test.marked)
 			if free := (&Plan{Steps: steps}); free.budget(target, records, confirmation{}).digest != "" || free.Confirm != nil {
 				t.Error("what is taken back wants a confirmation")

@@ -234,7 +234,7 @@ func (e *Engine) Release(owner Owner) {
 
 // limit keeps what a person has to confirm out of the plan's deletions.
 func (e *Engine) limit(ctx context.Context, t Target, p *Plan, records map[ObjectRef]record) {
-	if list, _, _ := surprising(t, p.Steps, records); !t.Unbudgeted {
+	if list, _, _ := surprising(t, p.Steps, records); !t.Back {
 		e.spareForeign(ctx, p, list, records)
 	}
 	e.mu.Lock()

@@ -40,6 +40,8 @@ type verdict struct {
 	status, message string
 	// by gave it; nil is kstatus.
 	by Judge
+	// done says that a Job ran to its end.
+	done bool
 }
 
 func (v verdict) current() bool { return v.status == string(status.CurrentStatus) }

@@ -94,8 +94,9 @@ type Target struct {
 	AwaitedOf int
 	// ConfirmedPrune is the digest of a list of deletions that a person confirmed.
 	ConfirmedPrune string
-	// Unbudgeted deletions are not surprising: a failed release is taken back.
-	Unbudgeted bool
+	// Back is the way back from a set that failed: its deletions are not surprising, and
+	// what that set allowed to be created again is.
+	Back bool
 	// Judge comes before kstatus; nil is kstatus alone.
 	Judge Judge
 }

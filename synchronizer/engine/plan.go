@@ -90,6 +90,8 @@ type Step struct {
 	rv        uint64
 	// lenient steps turn into Drifted when others hold their fields.
 	lenient bool
+	// back steps may be created again where what failed might.
+	back bool
 }
 
 // notConfirmed is why an object is written that this process did not apply so far.
@@ -215,7 +217,7 @@ func draft(t Target, items []item, records map[ObjectRef]record, now time.Time) 
 }
 
 func newStep(it item, t Target) (*Step, error) {
-	s := &Step{Ref: it.ref, Wave: it.course.wave, item: it, resource: it.resource, wanted: it.wanted, asks: asks(it.asks)}
+	s := &Step{Ref: it.ref, Wave: it.course.wave, item: it, resource: it.resource, wanted: it.wanted, asks: asks(it.asks), back: t.Back}
 	s.stage, s.rank = place(it.ref.GroupKind(), it.resource.definition != "")
 	// The digest is of all fields, as giving one up is no change of the release, and of
 	// the rules, so that a field is taken back when its rule goes.

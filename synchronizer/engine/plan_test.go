@@ -91,7 +91,7 @@ func TestDecideSpentJob(t *testing.T) {
 	endless := item{ref: job.ref, manifest: packed(o)}
 	lost := record{ref: job.ref, owner: me, applied: &applied{owner: me, wanted: wantedOf(t, job), rv: 5}, lost: &Drift{Reason: Missing}}
 	done := lost
-	done.verdict.status = "Current"
+	done.verdict = verdict{status: "Terminating", done: true} // its controller deletes it in the foreground
 	for _, test := range []struct {
 		name    string
 		it      item

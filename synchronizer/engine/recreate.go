@@ -68,6 +68,9 @@ func refit(ctx context.Context, client metadata.Interface, s *Step, refusal erro
 		return refusal
 	}
 	found := liveDirectives(live, ownEntry(live))
+	if s.back {
+		found.recreate = readDirectives(live.Annotations).recreate
+	}
 	s.asks = s.asks.with(&found)
 	switch {
 	case s.asks.untouched() != "":

@@ -33,7 +33,7 @@ func (t Target) judge(ctx context.Context, live *unstructured.Unstructured) verd
 	if by == nil {
 		return kstatusOf(live)
 	}
-	v := verdict{uid: live.GetUID(), rv: version(live), generation: live.GetGeneration(), by: by}
+	v := verdict{uid: live.GetUID(), rv: version(live), generation: live.GetGeneration(), by: by, done: done(live)}
 	v.status, v.message = by.Judge(ctx, live)
 	v.message = brief(v.message)
 	return v
@@ -53,7 +53,7 @@ func brief(message string) string {
 // kstatusOf is the verdict where there are no rules. A status that kstatus cannot
 // read is the object's own matter, and keeps nobody from looking at the others.
 func kstatusOf(live *unstructured.Unstructured) verdict {
-	v := verdict{uid: live.GetUID(), rv: version(live), generation: live.GetGeneration()}
+	v := verdict{uid: live.GetUID(), rv: version(live), generation: live.GetGeneration(), done: done(live)}
 	v.computed(live)
 	v.message = brief(v.message)
 	return v
@@ -77,7 +77,7 @@ func (v *verdict) computed(live *unstructured.Unstructured) {
 	}
 	if isJob(gk) {
 		v.status = string(status.InProgressStatus)
-		if condition(live, "Complete") == "True" {
+		if v.done {
 			v.status = string(status.CurrentStatus)
 		}
 	}
@@ -131,10 +131,15 @@ func pausedRollout(live *unstructured.Unstructured) string {
 
 func isJob(gk schema.GroupKind) bool { return gk.Group == "batch" && gk.Kind == "Job" }
 
+// done says that a Job ran to its end, also when it is being deleted since.
+func done(live *unstructured.Unstructured) bool {
+	return isJob(live.GroupVersionKind().GroupKind()) && condition(live, "Complete") == "True"
+}
+
 // jobSpent is why a Job that is gone is not created again.
 const jobSpent = "finished, and removed after its time to live"
 
-// spentJob says that a Job completed and was removed by its time to live: as
+// spentJob says that a Job completed and was removed, or is being, by its time to live: as
 // this process saw it, or as one has to suppose that never saw the Job of a
 // set which was applied in full before.
 func spentJob(t Target, it item, r record) bool {
@@ -142,7 +147,7 @@ func spentJob(t Target, it item, r record) bool {
 		return false
 	}
 	if r.appliedFor(t.Owner) {
-		return r.lost != nil && r.verdict.status == string(status.CurrentStatus)
+		return (r.lost != nil || r.deleting) && r.verdict.done
 	}
 	return t.Settled && r.rv == 0
 }
