@@ -116,7 +116,7 @@ func (s *Synchronizer) target(d Delivery, l *loaded, state State) engine.Target 
 		MaxPrune:       d.MaxPrune,
 		AwaitedOf:      state.AwaitedOf,
 		ConfirmedPrune: d.Confirmed,
-		Unbudgeted:     l.release.Ref == state.Applied && state.Attempted != "", // taken back, not dropped
+		Back:           l.release.Ref == state.Applied && state.Attempted != "", // taken back, not dropped
 	}
 }
 
