@@ -3,7 +3,6 @@ package test
 import (
 	"fmt"
 	"os"
-	"strings"
 	"testing"
 )
 
@@ -42,13 +41,7 @@ func (w *world) created(path string) int {
 	w.t.Helper()
 	requests, err := w.cluster.Requests()
 	must(w.t, err)
-	count := 0
-	for _, r := range requests {
-		if strings.Contains(r.URI, "/namespaces/"+w.name+path+"?") && !strings.Contains(r.URI, "dryRun") && r.ResponseStatus.Code == 201 {
-			count++
-		}
-	}
-	return count
+	return creations(requests, w.name, path)
 }
 
 // TestHookRunsOnceForEachTailoring: what runs is delivered again when its variables

@@ -3,6 +3,8 @@ package test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"os/exec"
@@ -94,7 +96,7 @@ func (w *world) dies(s *synchronizer) {
 	go func() { done <- s.cmd.Wait() }()
 	select {
 	case <-done:
-	case <-time.After(time.Minute):
+	case <-time.After(2 * inTime):
 		s.cmd.Process.Kill()
 		<-done
 		w.t.Fatalf("%s: the moment never came\n%s", w.name, s.output())
@@ -111,6 +113,12 @@ type moment struct {
 	after string
 }
 
+// recordOf is the file by which a cache knows a release of the Delivery.
+func (w *world) recordOf(p published) string {
+	sum := sha256.Sum256([]byte(w.name + "\x00" + strings.TrimPrefix(w.repository(), "oci://") + "@" + p.Digest))
+	return hex.EncodeToString(sum[:])
+}
+
 // work is what the synchronizer is killed at.
 type work string
 
@@ -119,6 +127,8 @@ const (
 	upgrade  work = "upgrade"
 	rollback work = "rollback"
 	deletion work = "deletion"
+	// overtaken is an upgrade after whose death a still newer release comes.
+	overtaken work = "overtaken"
 )
 
 // victim is a Delivery whose synchronizer is killed at a moment of some work.
@@ -131,16 +141,18 @@ type victim struct {
 // victims are all works, at the beginning of all their steps, and between their writes.
 func victims(publisher *world) []*victim {
 	const back = `"quarantined":{`
-	forward := []moment{{at: "resolve"}, {at: "verify"}, {at: "accept"}, {at: "pull"}, {at: "decode"}, {at: "tailor"}, {at: "plan"}, {at: "preflight"},
+	forward := []moment{{at: "resolve"}, {at: "verify"}, {at: "accept"}, {at: "accepted-answered"}, {at: "cached"}, {at: "pull"}, {at: "decode"}, {at: "tailor"}, {at: "plan"}, {at: "preflight"},
 		{at: "begin"}, {at: "apply"}, {at: "apply-answered"}, {at: "apply-answered", nth: 3}, {at: "wait"}, {at: "prune"}, {at: "status-answered"}}
 	moments := map[work][]moment{
-		first:    append(forward, moment{at: "delivery-answered"}),
-		upgrade:  append(forward, moment{at: "delete-answered"}),
-		rollback: {{at: "plan", after: back}, {at: "begin", after: back}, {at: "apply", after: back}, {at: "apply-answered", after: back}, {at: "wait", after: back}, {at: "prune", after: back}, {at: "delete-answered", after: back}},
-		deletion: {{at: "delete-answered"}, {at: "delete-answered", nth: 3}},
+		first:   append(forward, moment{at: "delivery-answered"}),
+		upgrade: append(forward, moment{at: "delete-answered"}, moment{at: "delete-answered", nth: 2}),
+		rollback: {{at: "status-answered", after: back}, {at: "plan", after: back}, {at: "begin", after: back}, {at: "apply", after: back}, {at: "apply-answered", after: back},
+			{at: "apply-answered", nth: 2, after: back}, {at: "wait", after: back}, {at: "prune", after: back}, {at: "delete-answered", after: back}, {at: "delete-answered", nth: 2, after: back}},
+		deletion:  {{at: "delete-answered"}, {at: "delete-answered", nth: 3}, {at: "delete-answered", nth: 5}, {at: "delivery-answered"}},
+		overtaken: {{at: "begin"}, {at: "status-answered"}, {at: "apply-answered"}, {at: "apply-answered", nth: 3}, {at: "apply-answered", nth: 4}, {at: "prune"}, {at: "delete-answered"}},
 	}
 	var all []*victim
-	for _, work := range []work{first, upgrade, rollback, deletion} {
+	for _, work := range []work{first, upgrade, rollback, deletion, overtaken} {
 		for i, m := range moments[work] {
 			m.nth = max(m.nth, 1)
 			w := *publisher
@@ -153,8 +165,8 @@ func victims(publisher *world) []*victim {
 
 // TestKilledAtEveryStep kills the synchronizer with SIGKILL when a Delivery begins each of its
 // steps, and after writes that the API server has answered: in a first delivery, an upgrade, a
-// rollback and a deletion. The next process, which another Delivery kills, finishes what the
-// former ones left.
+// rollback, a deletion, and an upgrade that a newer release follows before anybody goes on with
+// it. The next process, which another Delivery kills, finishes what the former ones left.
 func TestKilledAtEveryStep(t *testing.T) {
 	w := onFragile(t)
 	good := w.publish(map[string]string{"deploy/a.yaml": configMap("a", "1"), "deploy/gone.yaml": configMap("gone", "1"), "deploy/s.yaml": service("s"),
@@ -163,7 +175,11 @@ func TestKilledAtEveryStep(t *testing.T) {
 	next := w.publish(map[string]string{"deploy/a.yaml": configMap("a", "2"), "deploy/gone.yaml": "", "deploy/old.yaml": "", "deploy/come.yaml": configMap("come", "1"),
 		"deploy/role.yaml": "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: new}\n", "deploy/web.yaml": deployment("web", 1, "example.com/web:2")})
 	objects[first], objects[upgrade] = w.wanted(), w.wanted()
-	bad := w.publish(map[string]string{"deploy/web.yaml": unschedulable("web", 1, "example.com/web:3"), "deploy/bad.yaml": configMap("bad", "1")})
+	bad := w.publish(map[string]string{"deploy/a.yaml": configMap("a", "3"), "deploy/web.yaml": unschedulable("web", 1, "example.com/web:3"),
+		"deploy/bad.yaml": configMap("bad", "1"), "deploy/worse.yaml": configMap("worse", "1")})
+	newest := w.publish(map[string]string{"deploy/a.yaml": configMap("a", "4"), "deploy/web.yaml": deployment("web", 1, "example.com/web:4"), "deploy/bad.yaml": "", "deploy/worse.yaml": "",
+		"deploy/come.yaml": "", "deploy/role.yaml": "", "deploy/net.yaml": "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: newest}\nspec: {podSelector: {}}\n"})
+	objects[overtaken] = w.wanted()
 
 	all := victims(w)
 	for _, v := range all {
@@ -181,36 +197,52 @@ func TestKilledAtEveryStep(t *testing.T) {
 		}
 	}
 	running.end(os.Interrupt)
+	cache := t.TempDir()
 	for _, v := range all {
-		switch v.work {
-		case first:
-			v.point(next, v.name)
-			v.begin()
-		case upgrade:
-			v.point(next, v.name)
-		case rollback:
-			v.point(bad, v.name)
-		case deletion:
-			v.kubectl("delete", "delivery", v.name, "-n", v.name, "--wait=false")
+		v.act(next, bad)
+		v.dies(v.startKiller(v.moment, "--cache", cache, "--record", v.recordOf(next)))
+		if v.work == overtaken {
+			v.point(newest, v.name)
 		}
-		v.dies(v.startKiller(v.moment))
 	}
-	w.runs()
-	applied := map[work]published{first: next, upgrade: next, rollback: good}
+	w.runs("--cache", cache)
+	applied := map[work]published{first: next, upgrade: next, rollback: good, overtaken: newest}
 	for _, v := range all {
 		if v.work == deletion {
-			v.kubectl("wait", "--for=delete", "delivery/"+v.name, "-n", v.name, "--timeout=30s")
-			if left := v.compare(nil); len(left) > 0 || v.strangers() != v.others {
-				t.Errorf("%s: left are %s, and of others %q, want %q", v.name, left, v.strangers(), v.others)
-			}
+			v.leftNothing()
 			continue
 		}
 		if v.work == rollback {
 			v.refused("RolledBack")
 		} else {
-			v.delivered(next)
+			v.delivered(applied[v.work])
 		}
 		v.same(applied[v.work], objects[v.work])
+	}
+}
+
+// act begins the work: next is what comes, or bad.
+func (v *victim) act(next, bad published) {
+	v.t.Helper()
+	switch v.work {
+	case first:
+		v.point(next, v.name)
+		v.begin()
+	case upgrade, overtaken:
+		v.point(next, v.name)
+	case rollback:
+		v.point(bad, v.name)
+	case deletion:
+		v.kubectl("delete", "delivery", v.name, "-n", v.name, "--wait=false")
+	}
+}
+
+// leftNothing waits until the Delivery is gone, and sees that its objects are, too.
+func (v *victim) leftNothing() {
+	v.t.Helper()
+	v.kubectl("wait", "--for=delete", "delivery/"+v.name, "-n", v.name, "--timeout=90s")
+	if left := v.compare(nil); len(left) > 0 || v.strangers() != v.others {
+		v.t.Errorf("%s: left are %s, and of others %q, want %q", v.name, left, v.strangers(), v.others)
 	}
 }
 

@@ -1,6 +1,6 @@
 // Command killer is the synchronizer, which ends itself with SIGKILL, or SIGTERM, or stops with
-// SIGSTOP, at a moment that its flags name: when a Delivery begins a step, or after the API server
-// answered a write for it.
+// SIGSTOP, at a moment that its flags name: when a Delivery begins a step, after the API server
+// answered a write for it, or when the cache holds its release.
 package main
 
 import (
@@ -12,9 +12,11 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -30,7 +32,9 @@ func main() {
 	elect := flags.Bool("leader-elect", false, "work only while holding the lease")
 	flags.StringVar(&d.namespace, "of", "", "namespace of the one Delivery that counts")
 	flags.BoolVar(&d.everybody, "everybody", false, "steps of all others count, too: one may do them for all")
-	flags.StringVar(&d.at, "at", "", "a step; or apply-answered, delete-answered, status-answered, delivery-answered")
+	flags.StringVar(&d.at, "at", "", "a step; or apply-answered, delete-answered, status-answered, delivery-answered, accepted-answered, cached")
+	flags.StringVar(&d.cache, "cache", "", "folder of the cache; empty: there is none")
+	flags.StringVar(&d.record, "record", "", "the file of the cache that cached waits for")
 	flags.BoolVar(&d.gently, "gently", false, "end with SIGTERM, as a kubelet does")
 	flags.BoolVar(&d.pauses, "pauses", false, "stop with SIGSTOP, until somebody sends SIGCONT")
 	flags.StringVar(&d.after, "after", "", "count once a status with this text was written")
@@ -51,11 +55,14 @@ func (d *doom) run(kubeconfig, namespace string, elect bool) error {
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &watched{next, d} })
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	if d.at == cached {
+		go d.watchCache(ctx)
+	}
 	return controller.Run(ctx, controller.Options{
 		Config:      config,
 		Namespace:   namespace,
 		LeaderElect: elect,
-		Registries:  synchronizer.Options{Trace: synchronizer.Trace{Step: d.step}},
+		Registries:  synchronizer.Options{Cache: d.cache, Trace: synchronizer.Trace{Step: d.step}},
 		Log:         slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
 }
@@ -63,6 +70,7 @@ func (d *doom) run(kubeconfig, namespace string, elect bool) error {
 // doom is the moment of death.
 type doom struct {
 	namespace, at, after string
+	cache, record        string
 	everybody            bool // steps of every Delivery count
 	gently               bool // ends with SIGTERM
 	pauses               bool // stops with SIGSTOP
@@ -75,6 +83,18 @@ type doom struct {
 func (d *doom) step(delivery string, step synchronizer.Step) {
 	if d.everybody || strings.HasPrefix(delivery, d.namespace+"/") {
 		d.came(string(step))
+	}
+}
+
+// cached is the moment when the cache holds a release, which nobody has pinned so far.
+const cached = "cached"
+
+// watchCache looks for that release.
+func (d *doom) watchCache(ctx context.Context) {
+	for ; ctx.Err() == nil; time.Sleep(time.Millisecond) {
+		if _, err := os.Stat(filepath.Join(d.cache, "releases", d.record)); err == nil {
+			d.came(cached)
+		}
 	}
 }
 
@@ -113,26 +133,33 @@ type watched struct {
 
 func (w *watched) RoundTrip(r *http.Request) (*http.Response, error) {
 	moment := w.doom.moment(r)
-	var status []byte
-	if moment == "status-answered" && r.Body != nil {
+	var sent []byte
+	if (moment == "status-answered" || moment == accepted) && r.Body != nil {
 		var err error
-		if status, err = io.ReadAll(r.Body); err != nil {
+		if sent, err = io.ReadAll(r.Body); err != nil {
 			return nil, err
 		}
 		r = r.Clone(r.Context())
-		r.Body = io.NopCloser(bytes.NewReader(status))
+		r.Body = io.NopCloser(bytes.NewReader(sent))
+	}
+	if moment == accepted && !bytes.Contains(sent, []byte(w.doom.namespace+"."+w.doom.namespace)) {
+		moment = "" // it holds others' only
 	}
 	answer, err := w.next.RoundTrip(r)
 	if err == nil && answer.StatusCode < 300 && moment != "" {
 		w.doom.came(moment)
-		w.doom.wrote(status)
+		w.doom.wrote(sent)
 	}
 	return answer, err
 }
 
+// accepted is the moment when what the Delivery accepts is written down.
+const accepted = "accepted-answered"
+
 // moment names what r writes of the one Delivery; empty: nothing that counts.
 func (d *doom) moment(r *http.Request) string {
-	ours := strings.HasPrefix(r.Header.Get("Impersonate-User"), "system:serviceaccount:"+d.namespace+":")
+	impersonated := r.Header.Get("Impersonate-User")
+	ours := strings.HasPrefix(impersonated, "system:serviceaccount:"+d.namespace+":")
 	_, delivery, _ := strings.Cut(r.URL.Path, "/namespaces/"+d.namespace+"/deliveries/")
 	switch {
 	case r.Method == http.MethodGet, r.URL.Query().Has("dryRun"):
@@ -144,6 +171,8 @@ func (d *doom) moment(r *http.Request) string {
 		return "status-answered"
 	case delivery != "":
 		return "delivery-answered"
+	case impersonated == "" && strings.Contains(r.URL.Path, "/configmaps"):
+		return accepted
 	}
 	return ""
 }
