@@ -54,12 +54,16 @@ func refusedSources() []refusedSpec {
 func refusedFields() []refusedSpec {
 	ignore := func(paths string) string { return "ignoreFields: [{kind: Service, paths: [" + paths + "]}]" }
 	health := func(fields string) string { return "health: [{kind: Database" + fields + "}]" }
+	until := func(time string) string {
+		return "trust: {authorities: [{name: ci, key: {data: x, validUntil: '" + time + "'}}]}"
+	}
 	long := strings.Repeat("x", 4097)
 	return []refusedSpec{
 		{"environment: a/prod", "environment: /prod", "environment is a relative path inside the release, without '..'"},
 		{"environment: a..b", "environment: a/../b", "environment is a relative path inside the release, without '..'"},
 		{"environment: .", "environment: ''", "at least 1 chars long"},
 		{"serviceAccountName: shop", "serviceAccountName: ''", "at least 1 chars long"},
+		{"serviceAccountName: shop.eu-1", "serviceAccountName: 'system:serviceaccount:kube-system:admin'", "serviceAccountName is the name of a service account, without its namespace"},
 		{"interval: 1s", "interval: 999ms", "interval is between 1s and 24h"},
 		{"interval: 24h", "interval: 24h1s", "interval is between 1s and 24h"},
 		{"timeout: 1s", "timeout: 0s", "timeout is between 1s and 24h"},
@@ -67,6 +71,10 @@ func refusedFields() []refusedSpec {
 		{"maxPrune: 0", "maxPrune: -1", "maxPrune is a number of objects, or a share of them from 0% to 100%"},
 		{"maxPrune: '100%'", "maxPrune: '101%'", "maxPrune is a number of objects, or a share of them from 0% to 100%"},
 		{"maxPrune: '5%'", "maxPrune: '5'", "maxPrune is a number of objects, or a share of them from 0% to 100%"},
+		{"maxPrune: 1000000", "maxPrune: 2147483648", "maxPrune is a number of objects, or a share of them from 0% to 100%"},
+		{until("2030-01-01T00:00:00.5+01:00"), until("2030-01-01t00:00:00z"), "should match '^[0-9]{4}-"},
+		{until("2030-01-01T00:00:00Z"), until("2030-01-01T00:00:00X5Z"), "should match '^[0-9]{4}-"},
+		{until("2030-01-01T00:00:00-23:59"), until("2030-01-01T00:00:00+99:99"), "should match '^[0-9]{4}-"},
 		{"drift: Report", "drift: Ignore", `supported values: "Correct", "Report"`},
 		{"onFailure: Hold", "onFailure: Stop", `supported values: "Rollback", "Hold"`},
 		{"irreversible: Rollback", "irreversible: Ask", `supported values: "Hold", "Rollback"`},

@@ -46,6 +46,9 @@ type Delivery struct {
 
 	Spec   DeliverySpec   `json:"spec"`
 	Status DeliveryStatus `json:"status,omitempty"`
+
+	// Unreadable says why Spec could not be read; empty: it was.
+	Unreadable string `json:"-"`
 }
 
 // DeliveryList is a list of Deliveries.
@@ -78,6 +81,7 @@ type DeliverySpec struct {
 	// write. Default: what the synchronizer was started with, or default.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",message="serviceAccountName is the name of a service account, without its namespace"
 	// +optional
 	ServiceAccountName string `json:"serviceAccountName,omitempty"`
 
@@ -107,7 +111,7 @@ type DeliverySpec struct {
 	// number, or a share of the objects there are ("50%"). Default: half of them, when
 	// there are more than ten.
 	// +kubebuilder:validation:XIntOrString
-	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 0 : self.matches('^([0-9]|[1-9][0-9]|100)%$')",message="maxPrune is a number of objects, or a share of them from 0% to 100%"
+	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 0 && self <= 1000000 : self.matches('^([0-9]|[1-9][0-9]|100)%$')",message="maxPrune is a number of objects, or a share of them from 0% to 100%"
 	// +optional
 	MaxPrune *intstr.IntOrString `json:"maxPrune,omitempty"`
 

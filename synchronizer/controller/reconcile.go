@@ -29,6 +29,9 @@ func (r *reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	if d.Unreadable != "" {
+		return retryConflict(r.write(ctx, d, unreadable(d)))
+	}
 	if !d.DeletionTimestamp.IsZero() {
 		return r.finalize(ctx, d)
 	}

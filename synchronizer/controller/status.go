@@ -197,6 +197,15 @@ func suspended(d *v1alpha1.Delivery) v1alpha1.DeliveryStatus {
 	return status
 }
 
+// unreadable is the status of a Delivery of which nobody knows what it asks for, its deletion
+// included.
+func unreadable(d *v1alpha1.Delivery) v1alpha1.DeliveryStatus {
+	status := *d.Status.DeepCopy()
+	message := fmt.Sprintf("the spec cannot be read, and nothing is done: %s; hint: correct it with kubectl edit", d.Unreadable)
+	conclude(&status, d.Generation, metav1.ConditionFalse, "InvalidSpec", message, true)
+	return status
+}
+
 func releaseOf(r synchronizer.Release) v1alpha1.Release {
 	return v1alpha1.Release{
 		Repository: r.Ref.Repository.String(),

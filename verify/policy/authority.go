@@ -57,10 +57,14 @@ type Key struct {
 	SecretRef *SecretKey `json:"secretRef,omitempty"`
 
 	// ValidFrom is when the key's signatures begin to count; empty: always did.
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Pattern=`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`
 	// +optional
 	ValidFrom *metav1.Time `json:"validFrom,omitempty"`
 
 	// ValidUntil is when they cease to; empty: never.
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Pattern=`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`
 	// +optional
 	ValidUntil *metav1.Time `json:"validUntil,omitempty"`
 }
