@@ -62,26 +62,7 @@ func TestWayBackIsBlocked(t *testing.T) {
 	t.Parallel()
 	w := onSync(t)
 	w.bystanders()
-	w.apply(fmt.Sprintf(`
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicy
-metadata: {name: %[1]s}
-spec:
-  matchConstraints: {resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [UPDATE], resources: [configmaps]}]}
-  validations: [{expression: "!(oldObject.data.value == '2' && object.data.value == '1')", message: "nothing goes back here"}]
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
-metadata: {name: %[1]s}
-spec:
-  policyName: %[1]s
-  validationActions: [Deny]
-  matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: %[1]s}}}
-`, w.name))
-	lift := func() {
-		w.cluster.Kubectl(context.Background(), "delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", w.name, "--ignore-not-found")
-	}
-	t.Cleanup(lift)
+	lift := w.denies("!(request.operation == 'UPDATE' && oldObject.data.value == '2' && object.data.value == '1')", "nothing goes back here")
 	w.kubectl("create", "configmap", "probe", "-n", w.name, "--from-literal=value=2")
 	w.until("the policy in force", func() bool {
 		_, err := w.cluster.Kubectl(t.Context(), "patch", "configmap", "probe", "-n", w.name, "--dry-run=server", "--type=merge", `--patch={"data":{"value":"1"}}`)
@@ -101,6 +82,60 @@ spec:
 	lift()
 	w.refused("RolledBack")
 	w.same(first, want)
+}
+
+// denies has the API server refuse what is not as the expression says of ConfigMaps of the test's
+// namespace; what it returns ends that.
+func (w *world) denies(expression, message string) (lift func()) {
+	w.t.Helper()
+	w.apply(fmt.Sprintf(`
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: %[1]s}
+spec:
+  matchConstraints: {resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [configmaps]}]}
+  validations: [{expression: %[2]q, message: %[3]q}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: %[1]s}
+spec:
+  policyName: %[1]s
+  validationActions: [Deny]
+  matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: %[1]s}}}
+`, w.name, expression, message))
+	lift = func() {
+		w.cluster.Kubectl(context.Background(), "delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", w.name, "--ignore-not-found")
+	}
+	w.t.Cleanup(lift)
+	return lift
+}
+
+// TestHalfAppliedIsNotForgotten: what a release wrote before the API server refused the rest of
+// it goes when the next release drops it, though nothing went back in between; its kinds as well.
+func TestHalfAppliedIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	w := onSync(t)
+	w.bystanders()
+	w.denies("request.dryRun == true || object.metadata.name != 'refused'", "not this one")
+	w.until("the policy in force", func() bool {
+		_, err := w.cluster.Kubectl(t.Context(), "create", "configmap", "refused", "-n", w.name)
+		if err == nil {
+			w.kubectl("delete", "configmap", "refused", "-n", w.name)
+		}
+		return err != nil
+	})
+	w.deliver(w.source("tag: main", "  onFailure: Hold\n"))
+	w.equals(w.publish(map[string]string{"deploy/a.yaml": configMap("a", "1")}))
+	w.publish(map[string]string{"deploy/a.yaml": configMap("a", "2"), "deploy/b.yaml": configMap("b", "1"), "deploy/refused.yaml": configMap("refused", "1"),
+		"deploy/role.yaml": rbac + "kind: Role\nmetadata: {name: half}\nrules: []\n"})
+	if message := w.refused("ApplyFailed"); !strings.Contains(message, "not this one") {
+		t.Errorf("the message does not say why: %s", message)
+	}
+	if !w.exists("configmap", "b") || !w.exists("role", "half") {
+		t.Error("nothing was written: the test proves nothing")
+	}
+	w.equals(w.publish(map[string]string{"deploy/a.yaml": configMap("a", "3"), "deploy/b.yaml": "", "deploy/refused.yaml": "", "deploy/role.yaml": ""}))
 }
 
 // TestWayBackIsNotTrusted: where the last good release was revoked meanwhile, nothing goes
