@@ -35,7 +35,6 @@ func reaches(w *world, other string) []reach {
 		{name: "a webhook", object: "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingWebhookConfiguration\nmetadata: {name: " + w.name + "-up}\n", words: []string{w.name + "-up"}},
 		{name: "another namespace for all", spec: "  targetNamespace: " + other + "\n", words: []string{"ConfigMap " + other + "/a"}},
 		{name: "another namespace by a patch", spec: "  patches: [{target: {kind: ConfigMap}, patch: '- {op: add, path: /metadata/namespace, value: " + other + "}'}]\n", words: []string{"ConfigMap " + other + "/a"}},
-		{name: "another namespace by a variable", object: strings.Replace(configMap("x", "1"), "{name: x}", `{name: x, namespace: "${where}"}`, 1), spec: "  substitute: {where: " + other + "}\n", words: []string{"ConfigMap " + other + "/x"}},
 	}
 }
 
