@@ -70,6 +70,7 @@ func TestInstalledDeploymentDelivers(t *testing.T) {
 		t.Errorf("of the expected pods this many may be disrupted: %s", got)
 	}
 	w.outdatedRecord()
+	w.flowSchemas()
 	running, probes, metrics := w.asInstalled()
 	w.until("readiness", func() bool { return answers(probes, "/readyz") && answers(probes, "/healthz") })
 	w.deliver(w.source("tag: main", ""))
@@ -91,6 +92,13 @@ func TestInstalledDeploymentDelivers(t *testing.T) {
 			return (reason == "Suspended") == (suspend == "true")
 		})
 	}
+	for _, schema := range []string{"sealift-lease", "sealift"} {
+		if w.dispatched(schema) == 0 {
+			t.Errorf("no request belongs to the flow schema %s", schema)
+		}
+	}
+	w.types(w.commands("kubectl set resources"))
+	w.kubectl("rollout", "status", "deployment", "sealift-sync", "-n", "sealift-system", "--timeout=60s")
 	w.kubectl("delete", "delivery", w.name, "-n", w.name, "--timeout=60s")
 	for _, r := range w.asAccount() {
 		if r.ResponseStatus.Code == 403 {
@@ -117,6 +125,18 @@ metadata:
   labels: {app.kubernetes.io/managed-by: sealift}
   annotations: {sealift.dev/accepted-by: other/other}
 `)
+}
+
+// flowSchemas applies those of docs/operations.md.
+func (w *world) flowSchemas() {
+	w.t.Helper()
+	for _, e := range examples(w.t, "operations.md") {
+		if e.object["kind"] == "FlowSchema" {
+			text, err := json.Marshal(e.object)
+			must(w.t, err)
+			w.apply(string(text))
+		}
+	}
 }
 
 // asAccount are the requests that the installed synchronizer made as itself.
