@@ -6,6 +6,7 @@ import (
 	"math/rand"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"testing"
@@ -84,7 +85,7 @@ func TestKilledSynchronizerConverges(t *testing.T) {
 		if w.status().Status.Applied.Digest != release.Digest {
 			interrupted++
 		}
-		t.Logf("killed %v after the first write was announced, of %v", pause.Round(time.Millisecond), whole.Round(time.Millisecond))
+		t.Logf("killed %v after its intent was saved, of %v", pause.Round(time.Millisecond), whole.Round(time.Millisecond))
 		if round%2 == 0 { // the next release comes before the restart: what was half written is not wanted
 			round++
 			release = w.publish(fifty(round))
@@ -101,29 +102,36 @@ func TestKilledSynchronizerConverges(t *testing.T) {
 	}
 }
 
-// began reports when the synchronizer announces the first write of a release that
-// comes from now on.
+// began reports when the synchronizer has saved what it sets out to do, for a release
+// that comes from now on: the first write follows.
 func (w *world) began() <-chan time.Time {
 	w.t.Helper()
 	client, err := dynamic.NewForConfig(w.cluster.AdminConfig())
 	must(w.t, err)
-	deliveries := client.Resource(schema.GroupVersionResource{Group: "sealift.dev", Version: "v1alpha1", Resource: "deliveries"}).Namespace(w.name)
-	now, err := deliveries.List(w.t.Context(), metav1.ListOptions{})
+	records := client.Resource(schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}).Namespace("sealift-system")
+	now, err := records.List(w.t.Context(), metav1.ListOptions{})
 	must(w.t, err)
-	watch, err := deliveries.Watch(w.t.Context(), metav1.ListOptions{ResourceVersion: now.GetResourceVersion()})
+	entry := func(o *unstructured.Unstructured) string {
+		value, _, _ := unstructured.NestedString(o.Object, "data", w.name+"."+w.name)
+		return value
+	}
+	var before []string
+	for i := range now.Items {
+		before = append(before, entry(&now.Items[i]))
+	}
+	watch, err := records.Watch(w.t.Context(), metav1.ListOptions{ResourceVersion: now.GetResourceVersion()})
 	must(w.t, err)
-	announced := make(chan time.Time, 1)
+	saved := make(chan time.Time, 1)
 	go func() {
 		defer watch.Stop()
 		for event := range watch.ResultChan() {
-			since, found, _ := unstructured.NestedString(event.Object.(*unstructured.Unstructured).Object, "status", "attempted", "since")
-			if found && since != "" {
-				announced <- time.Now()
+			if o, ok := event.Object.(*unstructured.Unstructured); ok && entry(o) != "" && !slices.Contains(before, entry(o)) {
+				saved <- time.Now()
 				return
 			}
 		}
 	}()
-	return announced
+	return saved
 }
 
 // passing is an object of a kind that only every fourth round has.

@@ -12,6 +12,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
@@ -35,6 +36,18 @@ const (
 	maxRepositories = 64
 )
 
+// record is what is kept of a Delivery: what it has accepted, and what was begun last.
+type record struct {
+	marks watermarks
+	begun *beginning
+}
+
+// recordLine is one line of a record as it is stored.
+type recordLine struct {
+	synchronizer.Watermark
+	Begun *beginning `json:",omitempty"`
+}
+
 // watermarks are what a Delivery has accepted, by the repository of which releases say to be.
 type watermarks map[string]synchronizer.Watermark
 
@@ -56,12 +69,14 @@ type acceptance struct {
 // saving is a record on its way to the API server.
 type saving struct {
 	key   string
-	value watermarks
+	value record
 	done  chan error
 }
 
 func newAcceptance(config *rest.Config, c client.Client, reader client.Reader, namespace string) (*acceptance, error) {
 	a := &acceptance{client: c, reader: reader, namespace: namespace, stored: map[string]*corev1.ConfigMap{}}
+	config = rest.CopyConfig(config)
+	config.ContentType = runtime.ContentTypeProtobuf // each write comes back in full
 	core, err := corev1client.NewForConfig(config)
 	if err != nil {
 		return nil, err
@@ -132,69 +147,80 @@ func (a *acceptance) lose(c *corev1.ConfigMap) {
 }
 
 // of is what a Delivery has accepted: of two entries for it, the higher counts.
-func (a *acceptance) of(ctx context.Context, d types.NamespacedName) (watermarks, error) {
-	ctx, cancel := context.WithTimeout(ctx, firstAnswer)
-	defer cancel()
-	if a.informer != nil && !cache.WaitForCacheSync(ctx.Done(), a.informer.HasSynced) {
-		return nil, fmt.Errorf("reading what %s has accepted: the API server has not answered for %s", d, firstAnswer)
+func (a *acceptance) of(ctx context.Context, d types.NamespacedName) (record, error) {
+	if err := a.synced(ctx); err != nil {
+		return record{}, fmt.Errorf("reading what %s has accepted: %w", d, err)
 	}
 	return a.merged(d)
 }
 
-func (a *acceptance) merged(d types.NamespacedName) (watermarks, error) {
+// synced waits until the records were read once.
+func (a *acceptance) synced(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, firstAnswer)
+	defer cancel()
+	if a.informer != nil && !cache.WaitForCacheSync(ctx.Done(), a.informer.HasSynced) {
+		return fmt.Errorf("the API server has not answered for %s", firstAnswer)
+	}
+	return nil
+}
+
+func (a *acceptance) merged(d types.NamespacedName) (record, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	found := watermarks{}
+	found := record{marks: watermarks{}}
 	for _, name := range slices.Sorted(maps.Keys(a.stored)) {
 		read, err := entryOf(a.stored[name], d)
 		if err != nil {
-			return nil, err
+			return record{}, err
 		}
-		for repository, w := range read {
-			if known, twice := found[repository]; !twice || known.Below(w) {
-				found[repository] = w
-			}
-		}
+		found.add(read)
 	}
 	return found, nil
 }
 
-// entryOf reads what one ConfigMap holds of a Delivery.
-func entryOf(c *corev1.ConfigMap, d types.NamespacedName) (watermarks, error) {
-	found := watermarks{}
-	add := func(text string, into any, list func() []synchronizer.Watermark) error {
-		if err := json.Unmarshal([]byte(text), into); err != nil {
-			return fmt.Errorf("config map %s/%s does not hold an acceptance record of %s: %w; hint: delete that entry; what the status says counts then", c.Namespace, c.Name, d, err)
+// add takes over what is higher, or was begun later.
+func (r *record) add(o record) {
+	for repository, w := range o.marks {
+		if known, twice := r.marks[repository]; !twice || known.Below(w) {
+			r.marks[repository] = w
 		}
-		for _, w := range list() {
-			found[w.Repository] = w
-		}
-		return nil
 	}
-	if by := c.Annotations[acceptedBy]; by != "" {
-		if by != d.String() {
-			return nil, nil
-		}
-		for _, value := range c.Data {
-			var w synchronizer.Watermark
-			if err := add(value, &w, func() []synchronizer.Watermark { return []synchronizer.Watermark{w} }); err != nil {
-				return nil, err
-			}
+	if o.begun != nil && (r.begun == nil || r.begun.At.Before(&o.begun.At)) {
+		r.begun = o.begun
+	}
+}
+
+// entryOf reads what one ConfigMap holds of a Delivery.
+func entryOf(c *corev1.ConfigMap, d types.NamespacedName) (record, error) {
+	unreadable := func(err error) error {
+		return fmt.Errorf("config map %s/%s does not hold an acceptance record of %s: %w; hint: delete that entry; what the status says counts then", c.Namespace, c.Name, d, err)
+	}
+	by := c.Annotations[acceptedBy]
+	if by == "" {
+		found, err := decode(c.Data[recordKey(d)])
+		if err != nil {
+			return record{}, unreadable(err)
 		}
 		return found, nil
 	}
-	value, there := c.Data[recordKey(d)]
-	if !there {
-		return nil, nil
+	found := record{marks: watermarks{}}
+	if by != d.String() {
+		return found, nil
 	}
-	var list []synchronizer.Watermark
-	return found, add(value, &list, func() []synchronizer.Watermark { return list })
+	for _, value := range c.Data {
+		var w synchronizer.Watermark
+		if err := json.Unmarshal([]byte(value), &w); err != nil {
+			return record{}, unreadable(err)
+		}
+		found.marks[w.Repository] = w
+	}
+	return found, nil
 }
 
-// save stores what a Delivery has accepted; it returns once that is done.
-func (a *acceptance) save(ctx context.Context, d types.NamespacedName, value watermarks) error {
-	if len(value) > maxRepositories {
-		return fmt.Errorf("saving what %s accepts: releases of %d repositories, more than the limit of %d; hint: use another Delivery", d, len(value), maxRepositories)
+// save stores what a Delivery has accepted and begun; it returns once that is done.
+func (a *acceptance) save(ctx context.Context, d types.NamespacedName, value record) error {
+	if len(value.marks) > maxRepositories {
+		return fmt.Errorf("saving what %s accepts: releases of %d repositories, more than the limit of %d; hint: use another Delivery", d, len(value.marks), maxRepositories)
 	}
 	s := &saving{key: recordKey(d), value: value, done: make(chan error, 1)}
 	a.mu.Lock()
@@ -227,12 +253,18 @@ func (a *acceptance) drain(ctx context.Context) {
 		if len(batch) == 0 {
 			return
 		}
+		rest := time.After(savePause)
 		err := a.write(ctx, batch)
 		for _, s := range batch {
 			s.done <- err
 		}
+		<-rest
 	}
 }
+
+// savePause is the time from one write of acceptance records to the next: what comes
+// meanwhile shares that one.
+const savePause = 100 * time.Millisecond
 
 // writeTimeout bounds one write of acceptance records.
 const writeTimeout = 30 * time.Second

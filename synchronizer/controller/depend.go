@@ -87,6 +87,7 @@ func (r *reconciler) neighbour(ctx context.Context, d *v1alpha1.Delivery, name s
 	if err != nil {
 		return nil, fmt.Errorf("looking for the dependency %s: %w", name, err)
 	}
+	r.overlay(&other)
 	return &other, nil
 }
 
@@ -205,6 +206,14 @@ func turned(before, after *v1alpha1.Delivery) bool {
 	if was == nil || is == nil {
 		return was != is || before.Generation != after.Generation
 	}
-	return before.Generation != after.Generation || before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero() ||
+	return before.Generation != after.Generation || appliedDigest(before) != appliedDigest(after) || before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero() ||
 		was.Status != is.Status || was.Reason != is.Reason || was.ObservedGeneration != is.ObservedGeneration
+}
+
+// appliedDigest is that of the release that runs; empty: none does.
+func appliedDigest(d *v1alpha1.Delivery) string {
+	if d.Status.Applied == nil {
+		return ""
+	}
+	return d.Status.Applied.Digest
 }

@@ -28,9 +28,9 @@ func stays(d *v1alpha1.Delivery, out synchronizer.Outcome) bool {
 		d.Status.ObservedGeneration == d.Generation && meta.IsStatusConditionTrue(d.Status.Conditions, v1alpha1.ConditionReady)
 }
 
-// unhealthyOf lists what is not ready; not in the first seconds of a rollout.
-func unhealthyOf(out synchronizer.Outcome, err error) []v1alpha1.ObjectHealth {
-	if err == nil && !out.Degraded && out.Waited < patience {
+// unhealthyOf lists what is not ready; not while the status stays as it is.
+func unhealthyOf(d *v1alpha1.Delivery, out synchronizer.Outcome, err error) []v1alpha1.ObjectHealth {
+	if err == nil && !out.Degraded && stays(d, out) {
 		return nil
 	}
 	var list []v1alpha1.ObjectHealth

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"maps"
+	"sync"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -19,11 +20,16 @@ import (
 
 // memory is a Delivery's state: its status, and the acceptance records.
 type memory struct {
-	r        *reconciler
-	d        *v1alpha1.Delivery
-	accepted watermarks
+	r *reconciler
 	// repository is the source's.
 	repository string
+
+	mu sync.Mutex
+	// d is as the API server has it, with what was begun besides.
+	d        *v1alpha1.Delivery
+	accepted watermarks
+	late     *time.Timer
+	over     bool
 }
 
 // remember reads the acceptance record of d.
@@ -36,8 +42,8 @@ func (r *reconciler) remember(ctx context.Context, d *v1alpha1.Delivery, asked s
 	if asked.Requested != d.Status.LastHandledReconcileAt && gaveUp(d) {
 		d.Status.Attempted.Since = ptr.To(metav1.Now()) // the same, of what is held
 	}
-	var err error
-	m.accepted, err = r.accepted.of(ctx, client.ObjectKeyFromObject(d))
+	known, err := r.accepted.of(ctx, client.ObjectKeyFromObject(d))
+	m.accepted = known.marks
 	return m, err
 }
 
@@ -50,6 +56,8 @@ func gaveUp(d *v1alpha1.Delivery) bool {
 
 // State is the status, with the higher of two watermarks where there are two.
 func (m *memory) State() synchronizer.State {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	status := m.d.Status
 	state := synchronizer.State{Kinds: kindsOf(status.Kinds), Confirmed: status.Confirmed, Accepted: maps.Clone(m.accepted)}
 	if w := status.Accepted; w != nil {
@@ -91,16 +99,51 @@ func (m *memory) appliedRef(r *v1alpha1.Release) artifact.Ref {
 	return repository.At(digest.Digest(r.Digest))
 }
 
-// Begin saves the watermark first: a crash between the two writes may cost a
-// pass, but never accepts something older.
+// Begin saves i beside what was accepted, so that a crash leaves no orphan and never
+// accepts something older: many Deliveries share that write. What a person may have to
+// decide about is in the status before the first write.
 func (m *memory) Begin(ctx context.Context, i synchronizer.Intent) error {
-	if w := i.Accepted; w != (synchronizer.Watermark{}) && m.accepted[w.Repository] != w {
-		raised := maps.Clone(m.accepted)
-		raised[w.Repository] = w
-		if err := m.r.accepted.save(ctx, client.ObjectKeyFromObject(m.d), raised); err != nil {
-			return err
-		}
-		m.accepted = raised
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	name := client.ObjectKeyFromObject(m.d)
+	stored, err := m.r.stored(ctx, name)
+	if err != nil {
+		return err
 	}
-	return m.r.write(ctx, m.d, begun(m.d, i))
+	status := begun(m.d, i)
+	value := record{marks: m.accepted, begun: beginningOf(stored, status, i, time.Now())}
+	if w := i.Accepted; w != (synchronizer.Watermark{}) {
+		value.marks = maps.Clone(m.accepted)
+		value.marks[w.Repository] = w
+	}
+	if err := m.r.accepted.save(ctx, name, value); err != nil {
+		return err
+	}
+	m.accepted = value.marks
+	if i.Confirm != nil || len(i.Irreversible) > 0 {
+		return m.r.write(ctx, m.d, status)
+	}
+	m.d.Status = status
+	m.late = time.AfterFunc(tellAfter, func() { m.tell(ctx) })
+	return nil
+}
+
+// tell writes the status of a pass that takes long.
+func (m *memory) tell(ctx context.Context) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.over || m.r.write(ctx, m.d, m.d.Status) == nil {
+		return
+	}
+	m.over = true // the end of the pass writes it
+}
+
+// end is the end of the pass: nothing is told by itself any more.
+func (m *memory) end() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.over = true
+	if m.late != nil {
+		m.late.Stop()
+	}
 }

@@ -121,16 +121,12 @@ func reasonOf(err error) (reason string, stalled bool) {
 
 func deliveringMessage(r synchronizer.Release) string { return "delivering " + describe(r) }
 
-// waitingMessage is the same for the first seconds, so that a quick delivery
-// costs no status write of its own.
+// waitingMessage says what a release on its way waits for.
 func waitingMessage(asked synchronizer.Delivery, out synchronizer.Outcome) string {
 	if out.Running == nil {
 		return "resolving the source"
 	}
 	message := deliveringMessage(*out.Running)
-	if out.Waited < patience {
-		return message
-	}
 	if out.Report.Awaits != "" {
 		return fmt.Sprintf("%s: %d of %d objects are ready; waiting: %s", message, out.Health.Ready, out.Health.Total, out.Report.Awaits)
 	}

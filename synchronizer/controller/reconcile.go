@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -54,12 +55,13 @@ func (r *reconciler) deliver(ctx context.Context, d *v1alpha1.Delivery) (ctrl.Re
 	}
 	if err != nil {
 		r.metrics.pass(client.ObjectKeyFromObject(d), synchronizer.Outcome{}, err, time.Since(begun))
-		if err := r.report(ctx, d, asked, synchronizer.Outcome{}, err, begun); err != nil {
+		if _, err := r.report(ctx, d, asked, synchronizer.Outcome{}, err, begun); err != nil {
 			return retryConflict(err)
 		}
 		return ctrl.Result{RequeueAfter: time.Minute}, nil
 	}
 	outcome, err := r.synchronizer.Deliver(ctx, asked, memory)
+	memory.end()
 	if apierrors.IsConflict(err) && atBegin(err) || ctx.Err() != nil {
 		return retryConflict(err)
 	}
@@ -71,13 +73,17 @@ func (r *reconciler) deliver(ctx context.Context, d *v1alpha1.Delivery) (ctrl.Re
 	if accessHelps(d, err) {
 		r.accesses.Delete(client.ObjectKeyFromObject(d))
 	}
-	if err := r.report(ctx, d, asked, outcome, err, begun); err != nil {
+	again, err := r.report(ctx, d, asked, outcome, err, begun)
+	if err != nil {
 		return retryConflict(err)
 	}
 	if outcome.Quarantine {
 		return ctrl.Result{RequeueAfter: time.Millisecond}, nil
 	}
-	return ctrl.Result{RequeueAfter: outcome.Next}, nil
+	if again == 0 || outcome.Next < again {
+		again = outcome.Next
+	}
+	return ctrl.Result{RequeueAfter: again}, nil
 }
 
 func atBegin(err error) bool {
@@ -93,9 +99,22 @@ func retryConflict(err error) (ctrl.Result, error) {
 	return ctrl.Result{}, err
 }
 
-// get reads a Delivery from the cache, or what was written to it last while the
-// cache is behind.
+// get reads a Delivery, with what was begun for it and its status does not tell so far.
 func (r *reconciler) get(ctx context.Context, name types.NamespacedName) (*v1alpha1.Delivery, error) {
+	d, err := r.stored(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.accepted.synced(ctx); err != nil {
+		return nil, fmt.Errorf("reading what was begun for %s: %w", name, err)
+	}
+	r.overlay(d)
+	return d, nil
+}
+
+// stored reads a Delivery from the cache, or what was written to it last while the
+// cache is behind.
+func (r *reconciler) stored(ctx context.Context, name types.NamespacedName) (*v1alpha1.Delivery, error) {
 	var d v1alpha1.Delivery
 	if err := r.client.Get(ctx, name, &d); err != nil {
 		return nil, err
@@ -120,9 +139,14 @@ func version(object metav1.Object) uint64 {
 	return v
 }
 
-// write stores status when it differs from what d holds.
+// write stores status when it differs from what the API server has.
 func (r *reconciler) write(ctx context.Context, d *v1alpha1.Delivery, status v1alpha1.DeliveryStatus) error {
-	if equal(d.Status, status) {
+	stored, err := r.stored(ctx, client.ObjectKeyFromObject(d))
+	if err != nil {
+		return err
+	}
+	if equal(stored.Status, status) {
+		d.Status = status
 		return nil
 	}
 	changed := d.DeepCopy()
@@ -146,6 +170,7 @@ func (r *reconciler) ensureFinalizer(ctx context.Context, d *v1alpha1.Delivery) 
 		return err
 	}
 	r.latest.Store(client.ObjectKeyFromObject(d), d.DeepCopy())
+	r.overlay(d)
 	return nil
 }
 

@@ -21,24 +21,28 @@ type recorder interface {
 }
 
 // report writes what a pass came to: the status when it changed, Events for what
-// a person wants to know, and one line in the log.
-func (r *reconciler) report(ctx context.Context, d *v1alpha1.Delivery, asked synchronizer.Delivery, out synchronizer.Outcome, err error, begun time.Time) error {
+// a person wants to know, and one line in the log. It returns when a status that it
+// holds back has to be written; zero: there is none.
+func (r *reconciler) report(ctx context.Context, d *v1alpha1.Delivery, asked synchronizer.Delivery, out synchronizer.Outcome, err error, begun time.Time) (time.Duration, error) {
 	before := meta.FindStatusCondition(d.Status.Conditions, v1alpha1.ConditionReady)
 	status := after(d, asked, out, err)
 	now := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
-	if err := r.write(ctx, d, status); err != nil {
-		return fmt.Errorf("writing the status of %s/%s: %w", d.Namespace, d.Name, err)
+	held, wait := r.holdsBack(ctx, d, out, status)
+	if !held {
+		if err := r.write(ctx, d, status); err != nil {
+			return 0, fmt.Errorf("writing the status of %s/%s: %w", d.Namespace, d.Name, err)
+		}
 	}
 	r.announce(d, out)
 	if now == nil { // nothing is known yet
-		return nil
+		return wait, nil
 	}
 	revoked := r.inform(d, out, before, now)
 	if changed(before, now) && (revoked || now.Reason != reasonRevoked) {
 		r.tell(d, now)
 	}
-	r.log(ctx, d, out, now, changed(before, now), time.Since(begun))
-	return nil
+	r.log(ctx, d, out, now, !held && changed(before, now), time.Since(begun))
+	return wait, nil
 }
 
 // tell writes the Event of a condition that changed.

@@ -16,8 +16,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"sealift.dev/synchronizer"
 )
 
 const (
@@ -103,24 +101,43 @@ func size(c *corev1.ConfigMap) int {
 	return n
 }
 
-// encode adds watermarks to a record, one line for each. What was there and is not
-// lower stays.
-func encode(before string, value watermarks) string {
-	merged := maps.Clone(value)
-	var list []synchronizer.Watermark
-	if json.Unmarshal([]byte(before), &list) == nil {
-		for _, w := range list {
-			if now, there := merged[w.Repository]; !there || now.Below(w) {
-				merged[w.Repository] = w
-			}
-		}
+// encode adds to a record, one line for each watermark and one for what was begun. What
+// was there and is not lower stays.
+func encode(before string, value record) string {
+	merged := record{marks: maps.Clone(value.marks), begun: value.begun}
+	if known, err := decode(before); err == nil {
+		merged.add(known)
 	}
 	var lines []string
-	for _, repository := range slices.Sorted(maps.Keys(merged)) {
-		line, _ := json.Marshal(merged[repository]) // texts and numbers: it always encodes
+	for _, repository := range slices.Sorted(maps.Keys(merged.marks)) {
+		line, _ := json.Marshal(merged.marks[repository]) // texts and numbers: it always encodes
+		lines = append(lines, string(line))
+	}
+	if merged.begun != nil {
+		line, _ := json.Marshal(map[string]*beginning{"Begun": merged.begun}) // plain data: it always encodes
 		lines = append(lines, string(line))
 	}
 	return "[" + strings.Join(lines, ",\n") + "]"
+}
+
+// decode reads a record; an empty text is an empty one.
+func decode(text string) (record, error) {
+	found := record{marks: watermarks{}}
+	if text == "" {
+		return found, nil
+	}
+	var lines []recordLine
+	if err := json.Unmarshal([]byte(text), &lines); err != nil {
+		return record{}, err
+	}
+	for _, line := range lines {
+		if line.Begun != nil {
+			found.begun = line.Begun
+			continue
+		}
+		found.marks[line.Repository] = line.Watermark
+	}
+	return found, nil
 }
 
 // single is the record of a ConfigMap that an earlier version wrote; nil where it

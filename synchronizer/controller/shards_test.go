@@ -11,8 +11,8 @@ import (
 	"sealift.dev/synchronizer"
 )
 
-func mark(repository string, sequence int64) watermarks {
-	return watermarks{repository: {Repository: repository, Sequence: sequence, Revision: "main@sha1:" + strings.Repeat("0", 40)}}
+func mark(repository string, sequence int64) record {
+	return record{marks: watermarks{repository: {Repository: repository, Sequence: sequence, Revision: "main@sha1:" + strings.Repeat("0", 40)}}}
 }
 
 // kept plays the API server's part: what is to be written is stored.
@@ -33,7 +33,7 @@ func read(t *testing.T, stored map[string]*corev1.ConfigMap, d types.NamespacedN
 	if err != nil {
 		t.Fatal(err)
 	}
-	return found
+	return found.marks
 }
 
 // TestPlace fills, grows and reads back acceptance records.
@@ -106,7 +106,7 @@ func TestPlaceTakesOverOlderRecords(t *testing.T) {
 	if _, err := bad.merged(types.NamespacedName{Namespace: "shop", Name: "bad"}); err == nil || !strings.Contains(err.Error(), "accepted-ccc") {
 		t.Errorf("a record that cannot be read: %v", err)
 	}
-	if lower := encode(`[{"Repository":"r","Sequence":9}]`, watermarks{"r": synchronizer.Watermark{Repository: "r", Sequence: 1}}); !strings.Contains(lower, `"Sequence":9`) {
+	if lower := encode(`[{"Repository":"r","Sequence":9}]`, record{marks: watermarks{"r": synchronizer.Watermark{Repository: "r", Sequence: 1}}}); !strings.Contains(lower, `"Sequence":9`) {
 		t.Errorf("a record was lowered: %s", lower)
 	}
 }

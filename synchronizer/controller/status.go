@@ -29,7 +29,7 @@ const (
 
 func equal(a, b v1alpha1.DeliveryStatus) bool { return equality.Semantic.DeepEqual(a, b) }
 
-// begun is the status before the first write of a pass.
+// begun is the status of a pass before its first write.
 func begun(d *v1alpha1.Delivery, i synchronizer.Intent) v1alpha1.DeliveryStatus {
 	status := *d.Status.DeepCopy()
 	if i.Accepted != (synchronizer.Watermark{}) {
@@ -41,7 +41,7 @@ func begun(d *v1alpha1.Delivery, i synchronizer.Intent) v1alpha1.DeliveryStatus 
 	}
 	if status.Applied == nil || status.Applied.Digest != i.Release.Ref.Digest.String() {
 		release := releaseOf(i.Release)
-		release.Since = ptr.To(metav1.Now())
+		release.Since = ptr.To(metav1.Now().Rfc3339Copy())
 		if former := status.Attempted; former != nil && former.Digest == release.Digest && former.Since != nil {
 			release.Since = former.Since // the same attempt
 		}
@@ -62,7 +62,7 @@ func after(d *v1alpha1.Delivery, asked synchronizer.Delivery, out synchronizer.O
 	}
 	status.LastHandledReconcileAt = asked.Requested
 	status.Drifted = bounded(out.Drifted)
-	status.Unhealthy = unhealthyOf(out, err)
+	status.Unhealthy = unhealthyOf(d, out, err)
 	if out.Running != nil {
 		status.Kinds, status.Awaiting = toKinds(out.Kinds), awaitingOf(out.Confirm)
 	}

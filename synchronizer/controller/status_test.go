@@ -37,12 +37,15 @@ func TestAfter(t *testing.T) {
 	d.Status = begun(d, synchronizer.Intent{Release: one})
 	expect(t, d, metav1.ConditionUnknown, "Progressing")
 	waiting := after(d, asked, synchronizer.Outcome{Wanted: &one, Running: &one, Health: engine.Health{Total: 4, Ready: 1}}, nil)
-	if !equal(d.Status, waiting) {
-		t.Errorf("waiting costs a status write:\n%+v\n%+v", d.Status, waiting)
+	if !tells(d.Status, waiting) {
+		t.Errorf("waiting costs another status write:\n%+v\n%+v", d.Status, waiting)
 	}
 
 	d.Status = after(d, asked, synchronizer.Outcome{Wanted: &one, Running: &one, Healthy: true, Health: healthy}, nil)
 	expect(t, d, metav1.ConditionTrue, "Delivered")
+	if tells(waiting, d.Status) {
+		t.Error("that it is delivered is held back")
+	}
 	if d.Status.Attempted != nil || d.Status.Applied.Digest != one.Ref.Digest.String() || d.Status.LastHandledReconcileAt != "now" {
 		t.Errorf("status %+v", d.Status)
 	}
