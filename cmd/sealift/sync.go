@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -98,12 +97,12 @@ needs the custom resource definitions that "sealift install" applies.`,
 	return cmd
 }
 
-// spareMemory has the heap grow half as far as usual before it is swept: a controller
+// spareMemory has a large heap grow half as far as usual before it is swept: a controller
 // that rests most of the time has processor time to spare, and no memory. GOGC in the
 // environment says otherwise. What only starting needed of the program file goes.
 func spareMemory() {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(50)
+		paceHeap()
 	}
 	returnPages()
 }
