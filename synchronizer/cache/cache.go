@@ -34,6 +34,7 @@ const (
 	contents = "sha256"   // folder: files by the digest of what is in them
 	releases = "releases" // folder: records
 	unready  = "new"      // folder: files that are being written
+	writer   = "writer"   // file: which process wrote last
 
 	maxRecord = 8 << 20 // bytes
 	// grace is how long nothing of another process is taken for garbage, and what an
@@ -47,6 +48,7 @@ var ErrFull = errors.New("the cache is full")
 // Cache is a folder of verified releases. It is safe for concurrent use, also by
 // several processes: files are complete when they get their names.
 type Cache struct {
+	id     string // of this process
 	root   *os.Root
 	size   int64
 	opened time.Time
@@ -72,7 +74,7 @@ func Open(dir string, size int64) (*Cache, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", act, err)
 	}
-	c := &Cache{root: root, size: size, opened: time.Now(), pinned: map[string][]string{}}
+	c := &Cache{id: rand.Text(), root: root, size: size, opened: time.Now(), pinned: map[string][]string{}}
 	for _, folder := range []string{contents, releases, unready} {
 		if err := root.Mkdir(folder, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, errors.Join(fmt.Errorf("%s: %w", act, err), root.Close())
@@ -225,7 +227,11 @@ func (c *Cache) keep(r record, at map[digest.Digest][]byte) error {
 		}
 		missing, need = append(missing, d), need+int64(len(at[d]))
 	}
-	if c.used+need > c.size {
+	alone, err := c.alone()
+	if err != nil {
+		return fmt.Errorf("%s: %w", act, err)
+	}
+	if !alone || c.used+need > c.size {
 		if err := c.makeRoom(need); err != nil {
 			return fmt.Errorf("%s: %w", act, err)
 		}
@@ -241,6 +247,16 @@ func (c *Cache) keep(r record, at map[digest.Digest][]byte) error {
 	}
 	c.used += int64(len(encoded))
 	return nil
+}
+
+// alone says that no other process wrote since this one did, so that what is counted
+// holds, and makes this the last one that wrote.
+func (c *Cache) alone() (bool, error) {
+	last, err := c.readFile(writer, int64(len(c.id)))
+	if err == nil && string(last) == c.id {
+		return true, nil
+	}
+	return false, c.writeFile(writer, []byte(c.id))
 }
 
 // pins are the names of the records that Deliveries cannot do without.

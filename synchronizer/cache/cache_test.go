@@ -226,22 +226,3 @@ func TestGarbage(t *testing.T) {
 		}
 	}
 }
-
-// TestBrokenDisk: what cannot be written is an error, and no failure of reading.
-func TestBrokenDisk(t *testing.T) {
-	s, dir := newShop(t), t.TempDir()
-	ref, _ := s.release([]byte("layer"))
-	c := open(t, dir, 0)
-	if err := os.RemoveAll(filepath.Join(dir, contents)); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.keep(c, "shop", ref); err == nil {
-		t.Error("nothing was wrong with a folder that is gone")
-	}
-	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Open(filepath.Join(dir, "file", "cache"), 0); err == nil {
-		t.Error("a file is taken for a folder")
-	}
-}

@@ -34,7 +34,7 @@ func (c *Cache) makeRoom(need int64) error {
 		return err
 	}
 	users := map[digest.Digest]int{}
-	c.used = 0
+	c.used = int64(len(c.id)) // the file that names the writer
 	for _, r := range records {
 		c.used += r.size
 		for _, d := range r.content {
