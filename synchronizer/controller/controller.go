@@ -90,7 +90,7 @@ func Run(ctx context.Context, o Options) error {
 		return fmt.Errorf("starting the controller: %w", err)
 	}
 	o.Registries.Changed = r.changed
-	o.Registries.Trace.Trouble = func(err error) { o.Log.Warn("the cache does not work", "error", err) }
+	o.Registries.Trace.Trouble = (&troubles{log: o.Log}).tell
 	o.Registries.Trace = r.metrics.trace(o.Registries.Trace)
 	r.synchronizer = synchronizer.New(e, verifier, o.Registries)
 	if r.sources, err = newSources(o.Config, r.queue.add); err != nil {

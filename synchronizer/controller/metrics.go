@@ -2,6 +2,7 @@ package controller
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -18,6 +19,9 @@ import (
 const (
 	// maxHosts bounds the registries that metrics name: tenants choose them.
 	maxHosts = 100
+	// hostsRest is how long a registry that nobody hears of any more keeps its name, if
+	// another one wants it.
+	hostsRest = time.Hour
 	// otherHosts stands for the rest of them, and for codes that HTTP does not know.
 	otherHosts = "other"
 )
@@ -32,7 +36,7 @@ type metrics struct {
 	healing                   prometheus.Histogram
 
 	mu      sync.Mutex
-	hosts   map[string]bool
+	hosts   map[string]time.Time                     // when they were heard of last
 	drifted map[types.NamespacedName]map[string]bool // what drifted, as of the last pass
 }
 
@@ -58,7 +62,7 @@ func newMetrics() *metrics {
 			Name: "sealift_drift_heal_seconds", Help: "From the news of a drift to the API server's answer to its correction.",
 			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 60},
 		}),
-		hosts:   map[string]bool{},
+		hosts:   map[string]time.Time{},
 		drifted: map[types.NamespacedName]map[string]bool{},
 	}
 	for _, reason := range []verify.Reason{"", verify.NoPolicy, verify.InvalidPolicy, verify.NotFound, verify.Unavailable, verify.Malformed,
@@ -79,7 +83,7 @@ func (m *metrics) trace(t synchronizer.Trace) synchronizer.Trace {
 		}
 	}
 	t.Answer = func(host string, status int) {
-		m.answers.WithLabelValues(m.host(host), codeOf(status)).Inc()
+		m.answers.WithLabelValues(m.host(host, time.Now()), codeOf(status)).Inc()
 		if answer != nil {
 			answer(host, status)
 		}
@@ -87,15 +91,25 @@ func (m *metrics) trace(t synchronizer.Trace) synchronizer.Trace {
 	return t
 }
 
-// host is the name of a registry, as long as there are not too many.
-func (m *metrics) host(name string) string {
+// host is the name of a registry, as long as there are not too many. Those that were not
+// heard of for an hour make room, with all that was counted of them.
+func (m *metrics) host(name string, now time.Time) string {
 	name = plain(name)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.hosts[name] && len(m.hosts) >= maxHosts {
-		return otherHosts
+	if _, known := m.hosts[name]; !known && len(m.hosts) >= maxHosts {
+		maps.DeleteFunc(m.hosts, func(host string, heard time.Time) bool {
+			gone := now.Sub(heard) >= hostsRest
+			if gone {
+				m.answers.DeletePartialMatch(prometheus.Labels{"host": host})
+			}
+			return gone
+		})
+		if len(m.hosts) >= maxHosts {
+			return otherHosts
+		}
 	}
-	m.hosts[name] = true
+	m.hosts[name] = now
 	return name
 }
 
