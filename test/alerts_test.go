@@ -55,7 +55,7 @@ func (l *timeline) text() string {
 func (l *timeline) lasts(minutes int64, wanted ...string) {
 	l.t.Helper()
 	text := l.text()
-	for deadline := time.Now().Add(30 * time.Second); !settled(text, wanted); text = l.text() {
+	for deadline := time.Now().Add(30 * time.Second); !says(text, wanted); text = l.text() {
 		if time.Now().After(deadline) {
 			l.t.Fatalf("the metrics do not come to say %q:\n%s", wanted, text)
 		}
@@ -64,7 +64,7 @@ func (l *timeline) lasts(minutes int64, wanted ...string) {
 	l.said(text, minutes)
 }
 
-func settled(text string, wanted []string) bool {
+func says(text string, wanted []string) bool {
 	for _, w := range wanted {
 		if !regexp.MustCompile(w).MatchString(text) {
 			return false
