@@ -114,6 +114,7 @@ func (s *Synchronizer) target(d Delivery, l *loaded, state State) engine.Target 
 		Confirmed:      state.Confirmed,
 		Ignore:         d.Ignore,
 		MaxPrune:       d.MaxPrune,
+		Reapply:        s.options.Reapply,
 		AwaitedOf:      state.AwaitedOf,
 		ConfirmedPrune: d.Confirmed,
 		Back:           l.release.Ref == state.Applied && state.Attempted != "", // taken back, not dropped

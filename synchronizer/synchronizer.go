@@ -126,6 +126,9 @@ type Options struct {
 	Cache      string
 	CacheBytes int64
 	Trace      Trace
+	// Reapply is after how long objects are applied again whatever the watches show;
+	// zero: engine.DefaultReapply.
+	Reapply time.Duration
 	// Changed is called, and must not block, when the registry's answer brings a
 	// Delivery a pass. Nil: passes come when Outcome.Next says.
 	Changed func(engine.Owner)

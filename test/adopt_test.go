@@ -33,6 +33,12 @@ func TestEngineAdopts(t *testing.T) {
 	}
 	update("helm3", "helm")
 	update("before", "before-first-apply")
+	// As they do it where server-side apply is not switched on.
+	peers["kubectl-update"], peers["flux-update"], peers["argo-client-side"] = "kubectl", "kustomize-controller", "argocd-controller"
+	for _, name := range []string{"kubectl-update", "flux-update", "argo-client-side"} {
+		update(name, peers[name])
+	}
+	r.patch(core("configmaps"), "argo-client-side", types.MergePatchType, `{"metadata":{"annotations":{"kubectl.kubernetes.io/last-applied-configuration":"{}"}}}`, "argocd-controller")
 	peers["client-side"] = "kubectl-client-side-apply"
 	if out, err := onStage(t).KubectlInput(r.ctx, replaceName(agreed, "client-side"), "apply", "-n", r.namespace, "-f", "-"); err != nil {
 		t.Fatal(out, err)

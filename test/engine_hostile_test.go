@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"sealift.dev/synchronizer/engine"
 )
@@ -120,4 +122,44 @@ func TestEngineRefusesStranded(t *testing.T) {
 	if r.exists(schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}, "engine-strands") {
 		t.Error("something was written")
 	}
+}
+
+// TestEngineForgedLabelsArePaced: who labels his own objects as another's costs that
+// one few passes, however often he changes them; its own news come at once.
+func TestEngineForgedLabelsArePaced(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "engine-paced")
+	if out, err := onStage(t).Kubectl(r.ctx, "create", "namespace", "engine-pacer"); err != nil {
+		t.Fatal(out, err)
+	}
+	r.want(dataMap("one", "1"))
+	r.deliver()
+	r.settle()
+	forged := r.cluster.Resource(core("configmaps")).Namespace("engine-pacer")
+	forge := func(i int, manager string) {
+		t.Helper()
+		force := true
+		content := fmt.Sprintf(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"by-%s","labels":{%q:%q}},"data":{"i":"%d"}}`, manager, engine.OwnerLabel, r.target.Owner, i)
+		_, err := forged.Patch(r.ctx, "by-"+manager, types.ApplyPatchType, []byte(content), metav1.PatchOptions{FieldManager: manager, Force: &force})
+		must(t, err)
+	}
+	before := r.told.Load()
+	forge(1, "person")
+	forge(1, engine.FieldManager)
+	r.eventually(func() bool { return len(r.actions(engine.Prune)) == 1 }) // which shows that the first was seen, too
+	r.eventually(func() bool { return r.told.Load() > before })
+	if told := r.told.Load() - before; told != 1 {
+		t.Errorf("told %d times of one entry in our name", told)
+	}
+	start, before := time.Now(), r.told.Load()
+	for i := range 60 {
+		forge(i+2, engine.FieldManager)
+	}
+	allowed := 5 + int64(time.Since(start)/(10*time.Second)) + 1
+	if told := r.told.Load() - before; told > allowed {
+		t.Errorf("told %d times of 60 changes, want %d at most", told, allowed)
+	}
+	before = r.told.Load()
+	r.patch(core("configmaps"), "one", types.MergePatchType, `{"data":{"key":"by hand"}}`, "thief")
+	r.eventually(func() bool { return r.told.Load() > before && len(r.actions(engine.Heal)) == 1 })
 }

@@ -37,6 +37,8 @@ type rig struct {
 	news      chan struct{}
 	requests  *counter
 	outage    *outage
+	told      atomic.Int64 // how often the owner was told of news
+	deaf      atomic.Bool  // watches of ConfigMaps show nothing any more
 	stop      context.CancelFunc
 }
 
@@ -78,6 +80,32 @@ func (o *outage) wrap(next http.RoundTripper) http.RoundTripper {
 	})
 }
 
+// deafen has the watches of ConfigMaps miss what happens while r is deaf.
+func (r *rig) deafen(next http.RoundTripper) http.RoundTripper {
+	return roundTrip(func(q *http.Request) (*http.Response, error) {
+		answer, err := next.RoundTrip(q)
+		if err == nil && q.URL.Query().Get("watch") != "" && path.Base(q.URL.Path) == "configmaps" {
+			answer.Body = &missing{ReadCloser: answer.Body, deaf: &r.deaf}
+		}
+		return answer, err
+	})
+}
+
+// missing reads nothing of what comes while it is deaf.
+type missing struct {
+	io.ReadCloser
+	deaf *atomic.Bool
+}
+
+func (m *missing) Read(p []byte) (int, error) {
+	for {
+		n, err := m.ReadCloser.Read(p)
+		if !m.deaf.Load() || err != nil {
+			return n, err
+		}
+	}
+}
+
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
@@ -107,9 +135,11 @@ func (r *rig) start(config *rest.Config) {
 	r.requests = &counter{}
 	config.Wrap(r.requests.wrap)
 	config.Wrap(r.outage.wrap)
+	config.Wrap(r.deafen)
 	news := make(chan struct{}, 1)
 	e, err := engine.New(config, func(o engine.Owner) {
 		if o == r.target.Owner {
+			r.told.Add(1)
 			select {
 			case news <- struct{}{}:
 			default:

@@ -73,6 +73,10 @@ func TestUnknownKind(t *testing.T) {
 	if message := w.refused("UnknownKind"); !strings.Contains(message, "Gadget") {
 		t.Errorf("the message does not name the kind: %s", message)
 	}
+	w.publish(map[string]string{"deploy/x.yaml": "apiVersion: authentication.k8s.io/v1\nkind: TokenReview\nmetadata: {name: x}\nspec: {token: t}\n"})
+	if message := w.refused("UnsupportedKind"); !strings.Contains(message, "tokenreviews.authentication.k8s.io") {
+		t.Errorf("the message does not name the kind: %s", message)
+	}
 	if w.exists("configmap", "a") {
 		t.Error("something was written")
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -12,6 +13,7 @@ import (
 	"sealift.dev/artifact"
 	"sealift.dev/synchronizer"
 	"sealift.dev/synchronizer/controller"
+	"sealift.dev/synchronizer/engine"
 	"sealift.dev/verify"
 )
 
@@ -28,6 +30,7 @@ type syncOptions struct {
 	logFormat          string
 	cache              string
 	cacheSize          string
+	reapply            time.Duration
 }
 
 func newSyncCommand(s streams) *cobra.Command {
@@ -47,8 +50,8 @@ needs the custom resource definitions that "sealift install" applies.`,
   sealift sync --require-trust-policy`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if o.workers < 1 {
-				return usage(errors.New("--workers is at least 1"))
+			if err := o.check(); err != nil {
+				return err
 			}
 			log, err := newLogger(s, o.logFormat)
 			if err != nil {
@@ -91,10 +94,23 @@ needs the custom resource definitions that "sealift install" applies.`,
 	flags.IntVar(&o.workers, "workers", 16, "how many Deliveries are worked on at a time")
 	flags.StringVar(&o.cache, "cache", "", "folder that keeps verified releases, for when registries are down (default none)")
 	flags.StringVar(&o.cacheSize, "cache-size", "1Gi", "bound of that folder, such as 512Mi")
+	flags.DurationVar(&o.reapply, "reapply", engine.DefaultReapply, "after how long an object is applied again though no watch told of a change")
 	o.root.register(flags)
 	o.network.register(flags)
 	flags.StringVar(&o.logFormat, "log-format", "text", "log format: text or json")
 	return cmd
+}
+
+// check holds the numbers against their bounds.
+func (o *syncOptions) check() error {
+	const least, most = time.Minute, 30 * 24 * time.Hour
+	switch {
+	case o.workers < 1:
+		return usage(errors.New("--workers is at least 1"))
+	case o.reapply < least || o.reapply > most:
+		return usage(fmt.Errorf("--reapply is %s to %s, and not %s", least, most, o.reapply))
+	}
+	return nil
 }
 
 // spareMemory has a large heap grow half as far as usual before it is swept: a controller
@@ -137,7 +153,7 @@ func (o *syncOptions) reach() (synchronizer.Options, verify.Options, error) {
 		}
 		verifying.Public.Transport = transport
 	}
-	return synchronizer.Options{Network: network, TokenServers: o.network.tokenServers, UserAgent: userAgent()}, verifying, nil
+	return synchronizer.Options{Network: network, TokenServers: o.network.tokenServers, UserAgent: userAgent(), Reapply: o.reapply}, verifying, nil
 }
 
 func newLogger(s streams, format string) (*slog.Logger, error) {

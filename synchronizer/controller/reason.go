@@ -58,6 +58,7 @@ func causes() []cause {
 		{is(synchronizer.ErrHeld), "Held", true},
 		{is(synchronizer.ErrUnhealthy), "Unhealthy", false},
 		{is(engine.ErrUnknownKind), "UnknownKind", false},
+		{is(engine.ErrUnsupportedKind), "UnsupportedKind", true},
 		{is(engine.ErrHookFailed), "HookFailed", false},
 		{is(engine.ErrInvalidTarget), "InvalidRelease", true},
 		{is(engine.ErrOwnedByAnother), "OwnedByAnother", true},

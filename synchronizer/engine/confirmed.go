@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -28,21 +29,19 @@ func (t fieldText) bytes() []byte {
 	return []byte(t.shared.Value())
 }
 
-// Whatever the watches missed is found by applying all again after restAtLeast, and
-// restSpread at most later, so that not all owners do it at once.
-const (
-	restAtLeast = 9 * time.Hour
-	restSpread  = 2 * time.Hour
-)
+// DefaultReapply is how long the watches are relied on.
+const DefaultReapply = 10 * time.Hour
 
-// stale says that an object was applied, or found as it was applied, long ago.
-func (a *applied) stale(owner Owner, now time.Time) bool {
+// stale says that an object was applied, or found as it was applied, long ago: it is
+// applied again, since watches may miss what happens. Not all owners do it at once.
+func (a *applied) stale(t Target, now time.Time) bool {
 	if a.at.IsZero() {
 		return false
 	}
-	sum := sha256.Sum256([]byte(owner))
-	spread := time.Duration(binary.BigEndian.Uint64(sum[:])>>1) % restSpread
-	return now.Sub(a.at) > restAtLeast+spread
+	every := cmp.Or(t.Reapply, DefaultReapply)
+	sum := sha256.Sum256([]byte(t.Owner))
+	spread := time.Duration(binary.BigEndian.Uint64(sum[:])>>1) % max(every/5, 1)
+	return now.Sub(a.at) > every-every/10+spread
 }
 
 // confirmable says that a step's object is one that an apply leaves as it finds it.

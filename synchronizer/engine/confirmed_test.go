@@ -11,11 +11,12 @@ func TestStale(t *testing.T) {
 	a := &applied{at: at}
 	var due []time.Duration
 	for _, owner := range []Owner{"a.b", "c.d", "e.f"} {
-		if a.stale(owner, at.Add(restAtLeast)) || !a.stale(owner, at.Add(restAtLeast+restSpread+time.Second)) {
+		target := Target{Owner: owner}
+		if a.stale(target, at.Add(9*time.Hour)) || !a.stale(target, at.Add(11*time.Hour+time.Second)) {
 			t.Errorf("%s is due too early or too late", owner)
 		}
-		first := restAtLeast
-		for !a.stale(owner, at.Add(first)) {
+		first := 9 * time.Hour
+		for !a.stale(target, at.Add(first)) {
 			first += time.Second
 		}
 		due = append(due, first)
@@ -23,7 +24,7 @@ func TestStale(t *testing.T) {
 	if due[0] == due[1] && due[1] == due[2] {
 		t.Errorf("all are due after %s", due[0])
 	}
-	if (&applied{}).stale("a.b", at) {
+	if (&applied{}).stale(Target{Owner: "a.b"}, at) {
 		t.Error("what has no time is stale")
 	}
 }

@@ -122,7 +122,9 @@ func (e *Engine) Plan(ctx context.Context, t Target) (*Plan, error) {
 	for i := range items {
 		items[i].given = e.tracker.given(t.Owner, items[i].ref)
 	}
-	records := e.tracker.records(t.Owner, refsOf(items))
+	refs := refsOf(items)
+	e.tracker.claim(t.Owner, refs)
+	records := e.tracker.records(t.Owner, refs)
 	p, err := draft(t, items, records, e.tracker.now())
 	if err != nil {
 		return nil, err

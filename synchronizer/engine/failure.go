@@ -14,6 +14,8 @@ import (
 var (
 	// ErrUnknownKind says that the cluster does not serve an object's kind.
 	ErrUnknownKind = errors.New("the cluster does not serve this kind")
+	// ErrUnsupportedKind says that objects of a kind cannot be kept as they are wanted.
+	ErrUnsupportedKind = errors.New("objects of this kind cannot be kept")
 	// ErrOwnedByAnother says that another owner's apply entry holds an object.
 	ErrOwnedByAnother = errors.New("belongs to another Delivery")
 	// ErrInvalidTarget says that the wanted objects contradict each other or themselves.

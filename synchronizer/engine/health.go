@@ -168,7 +168,7 @@ func (t *tracker) judged(ref ObjectRef, v verdict) {
 	if r == nil {
 		return
 	}
-	r.verdict, r.pace = v, r.pace.step(t.now())
+	r.verdict, r.pace = v, r.pace.step(t.now(), paceEvery)
 	if v.current() {
 		r.sound = sound{uid: v.uid, generation: v.generation}
 	}

@@ -25,7 +25,7 @@ func (t *tracker) healthNews(r *record) bool {
 		return false
 	}
 	if r.news {
-		r.news, r.pace = false, r.pace.step(t.now())
+		r.news, r.pace = false, r.pace.step(t.now(), paceEvery)
 	}
 	return true
 }

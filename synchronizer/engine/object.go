@@ -3,6 +3,7 @@ package engine
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -97,6 +98,9 @@ type Target struct {
 	// Back is the way back from a set that failed: its deletions are not surprising, and
 	// what that set allowed to be created again is.
 	Back bool
+	// Reapply is after how long, within a tenth of it, an object is applied again whatever
+	// the watches show. Zero: DefaultReapply.
+	Reapply time.Duration
 	// Judge comes before kstatus; nil is kstatus alone.
 	Judge Judge
 }

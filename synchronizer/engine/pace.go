@@ -12,16 +12,16 @@ const (
 type pace struct{ due time.Time }
 
 // wait is how long from now on the next time has to wait.
-func (p pace) wait(now time.Time) time.Duration {
-	return max(0, p.due.Add(-(paceBurst-1)*paceEvery).Sub(now))
+func (p pace) wait(now time.Time, every time.Duration) time.Duration {
+	return max(0, p.due.Add(-(paceBurst-1)*every).Sub(now))
 }
 
 // step counts one more time.
-func (p pace) step(now time.Time) pace {
+func (p pace) step(now time.Time, every time.Duration) pace {
 	if p.due.Before(now) {
 		p.due = now
 	}
-	p.due = p.due.Add(paceEvery)
+	p.due = p.due.Add(every)
 	return p
 }
 
@@ -37,7 +37,7 @@ func (t *tracker) hurried(ref ObjectRef, owner Owner) bool {
 // postpone has owner told of news about r's health once its pace allows; false when
 // that is now.
 func (t *tracker) postpone(r *record, owner Owner) bool {
-	wait := r.pace.wait(t.now())
+	wait := r.pace.wait(t.now(), paceEvery)
 	if wait <= 0 {
 		return false
 	}

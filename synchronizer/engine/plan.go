@@ -279,7 +279,7 @@ func (s *Step) decide(t Target, it item, r record, known bool, now time.Time) er
 		s.Action = Create
 	case r.applied.wanted != s.wanted:
 		s.Action, s.Reason = Update, "changed"
-	case drift == nil && s.asks.undrifted == "" && r.applied.stale(t.Owner, now):
+	case drift == nil && s.asks.undrifted == "" && r.applied.stale(t, now):
 		s.Action, s.Reason, s.lenient = Update, "confirmed long ago", !t.Correct
 	case drift == nil:
 		s.Action = Unchanged

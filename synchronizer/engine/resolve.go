@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -62,6 +63,8 @@ type lookup struct {
 	kinds       *kinds
 	definitions map[schema.GroupKind]definition
 	refreshed   bool
+	// lacking are the verbs without which kinds that were looked at cannot be kept.
+	lacking map[schema.GroupVersionResource][]string
 }
 
 // definition is what matters of a CustomResourceDefinition in the set.
@@ -72,7 +75,7 @@ type definition struct {
 }
 
 func (k *kinds) lookup(objects *Set) *lookup {
-	l := &lookup{kinds: k}
+	l := &lookup{kinds: k, lacking: map[schema.GroupVersionResource][]string{}}
 	if objects != nil {
 		l.definitions = objects.definitions
 	}
@@ -127,6 +130,33 @@ func (l *lookup) find(gk schema.GroupKind, versions ...string) (resource, error)
 		namespaced: d.namespaced,
 		definition: d.name,
 	}, nil
+}
+
+// keepable refuses a kind of which the API server shows no changes, or lets no object
+// be changed or deleted: reviews that are answered and forgotten, views of other
+// objects. Such objects have no managedFields to hold a claim either.
+func (l *lookup) keepable(r resource) error {
+	if r.definition != "" {
+		return nil
+	}
+	lacking, known := l.lacking[r.gvr]
+	if !known {
+		list, err := l.kinds.discovery.ServerResourcesForGroupVersion(r.gvr.GroupVersion().String())
+		if err != nil {
+			return fmt.Errorf("asking the cluster for its kinds: %w", err)
+		}
+		for _, one := range list.APIResources {
+			if one.Name == r.gvr.Resource {
+				lacking = slices.DeleteFunc([]string{"list", "watch", "patch", "delete"}, func(verb string) bool { return slices.Contains(one.Verbs, verb) })
+			}
+		}
+		l.lacking[r.gvr] = lacking
+	}
+	if len(lacking) > 0 {
+		return fmt.Errorf("%w: the API server does not offer to %s %s; hint: take it out of the release, or annotate it %s: \"true\"",
+			ErrUnsupportedKind, strings.Join(lacking, ", "), r.gvr.GroupResource(), localConfig)
+	}
+	return nil
 }
 
 // vanished says that the cluster certainly serves gk no longer. A group whose
@@ -187,7 +217,7 @@ func (l *lookup) resolve(ctx context.Context, t Target) ([]item, error) {
 			continue
 		}
 		it, err := l.item(m, t.Namespace)
-		if errors.Is(err, ErrUnknownKind) && asks.untouched() != "" {
+		if (errors.Is(err, ErrUnknownKind) || errors.Is(err, ErrUnsupportedKind)) && asks.untouched() != "" {
 			continue
 		}
 		if err != nil {
@@ -215,6 +245,9 @@ func (l *lookup) item(m *manifest, namespace string) (item, error) {
 			ref, gvk.GroupVersion(), ErrUnknownKind)
 	case err != nil:
 		return item{}, err
+	}
+	if err := l.keepable(r); err != nil {
+		return item{}, fmt.Errorf("%s: %w", ref, err)
 	}
 	switch {
 	case !r.namespaced:

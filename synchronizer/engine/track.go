@@ -27,6 +27,7 @@ type tracker struct {
 	passed map[ObjectRef]passing
 	// yielding are the objects with fields that are given up when others set them.
 	yielding map[ObjectRef]*yielding
+	rumours  map[Owner]*rumours
 }
 
 // record is one object. rv is zero while the object is not known to be there;
@@ -35,8 +36,10 @@ type record struct {
 	ref   ObjectRef
 	owner Owner
 	owned bool // our apply entry holds the ownership label
-	uid   types.UID
-	rv    uint64
+	// claimant is the owner that wants it, or acts on it; empty for what only says so itself.
+	claimant Owner
+	uid      types.UID
+	rv       uint64
 	// generation is zero where the kind has none.
 	generation int64
 	fields     fieldText // of our apply entry
@@ -90,6 +93,7 @@ func newTracker(changed func(Owner)) *tracker {
 		passed:  map[ObjectRef]passing{},
 
 		yielding: map[ObjectRef]*yielding{},
+		rumours:  map[Owner]*rumours{},
 	}
 }
 
@@ -133,16 +137,16 @@ func (t *tracker) take(ref ObjectRef, seen *reading, tell notices) {
 		return // stale
 	}
 	if r.owner != "" && r.rv > 0 && r.owner != Owner(m.Labels[OwnerLabel]) {
-		tell[r.owner] = struct{}{}
+		t.hear(tell, r, r.owner)
 	}
 	asked := r.asks
 	t.describe(r, m, rv, owned)
 	r.learn(seen)
 	if asks(asked) != asks(r.asks) {
-		tell[r.owner] = struct{}{}
+		t.hear(tell, r, r.owner)
 	}
 	if !owned && r.applied == nil {
-		tell[r.owner] = struct{}{}
+		t.hear(tell, r, r.owner)
 		t.drop(r)
 		return
 	}
@@ -178,7 +182,7 @@ func (t *tracker) judge(r *record, m *metav1.PartialObjectMetadata, tell notices
 		return
 	}
 	if r.applied == nil {
-		tell[r.owner] = struct{}{}
+		t.hear(tell, r, r.owner)
 		return
 	}
 	if r.rv <= r.applied.rv {
@@ -205,7 +209,7 @@ func (t *tracker) lose(ref ObjectRef, rv uint64, tell notices) {
 	if r == nil || rv < r.rv {
 		return
 	}
-	tell[r.owner] = struct{}{}
+	t.hear(tell, r, r.owner)
 	if y := t.yielding[ref]; y != nil {
 		y.known = false
 	}
@@ -251,6 +255,7 @@ func (t *tracker) begin(ref ObjectRef, owner Owner) {
 		t.setOwner(r, owner)
 	}
 	r.inflight++
+	r.claimant = owner
 }
 
 // settle remembers the answer to an apply; it returns the drift that the apply
@@ -332,6 +337,7 @@ func (t *tracker) forget(ref ObjectRef) {
 	defer t.mu.Unlock()
 	if r := t.objects[ref]; r != nil {
 		r.applied, r.drift, r.lost = nil, nil, nil
+		r.claimant = r.owner
 	}
 }
 
@@ -340,7 +346,7 @@ func (t *tracker) spare(ref ObjectRef, uid types.UID, reason string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if r := t.objects[ref]; r != nil && r.uid == uid {
-		r.keep = reason
+		r.keep, r.claimant = reason, ""
 	}
 }
 
@@ -358,7 +364,7 @@ func (t *tracker) dropKind(gk schema.GroupKind) {
 	t.update(func(tell notices) {
 		for ref, r := range t.objects {
 			if ref.GroupKind() == gk {
-				tell[r.owner] = struct{}{}
+				t.hear(tell, r, r.owner)
 				t.drop(r)
 			}
 		}
@@ -370,6 +376,7 @@ func (t *tracker) dropOwner(owner Owner) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	maps.DeleteFunc(t.yielding, func(_ ObjectRef, y *yielding) bool { return y.owner == owner })
+	delete(t.rumours, owner)
 	maps.DeleteFunc(t.passed, func(_ ObjectRef, p passing) bool { return p.owner == owner })
 	for _, r := range maps.Clone(t.owners[owner]) {
 		r.applied, r.drift, r.lost = nil, nil, nil

@@ -182,7 +182,8 @@ func (w *watches) close(k *kindWatch) {
 
 // need makes owner a user of exactly these kinds, and waits until each was
 // listed once. It returns the kinds that turned out not to be served
-// (errKindGone), or whose list fails for now (errNotListed).
+// (errKindGone), or whose list fails for now (errNotListed), or for good: the caller
+// wants none of those, and of a kind that was kept before nothing is known.
 func (w *watches) need(ctx context.Context, owner Owner, kinds map[schema.GroupKind]schema.GroupVersionResource) (map[schema.GroupKind]error, error) {
 	w.release(owner, kinds)
 	unready := map[schema.GroupKind]error{}
@@ -190,6 +191,8 @@ func (w *watches) need(ctx context.Context, owner Owner, kinds map[schema.GroupK
 		switch err := k.wait(ctx); {
 		case errors.Is(err, errKindGone), errors.Is(err, errNotListed):
 			unready[k.gk] = err
+		case apierrors.IsMethodNotSupported(err):
+			unready[k.gk] = fmt.Errorf("%w: %w", errNotListed, err)
 		case apierrors.IsForbidden(err):
 			return nil, fmt.Errorf("watching %s: %w; hint: the synchronizer itself needs the verbs list and watch", k.gvr.GroupResource(), err)
 		case err != nil:
