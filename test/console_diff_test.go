@@ -115,12 +115,7 @@ func (w *world) reader() {
 	w.kubectl("create", "serviceaccount", "reader", "-n", w.name)
 	w.kubectl("create", "clusterrole", w.name+"-reader", "--verb=get,list,watch", "--resource=*.*")
 	w.kubectl("create", "clusterrolebinding", w.name+"-reader", "--clusterrole="+w.name+"-reader", "--serviceaccount="+w.name+":reader")
-	token := strings.TrimSpace(w.kubectl("create", "token", "reader", "-n", w.name))
-	admin, err := os.ReadFile(w.cluster.Kubeconfig)
-	must(w.t, err)
-	file := filepath.Join(w.dir, "reader.kubeconfig")
-	own := regexp.MustCompile(`"?token"?: *"?[^"\s},]+"?`).ReplaceAllString(string(admin), `"token": "`+token+`"`)
-	must(w.t, os.WriteFile(file, []byte(own), 0o600))
+	file := w.kubeconfigOf("reader")
 	out, problem := w.console(1, "diff", "--delivery", w.name, "--kubeconfig", file)
 	if out != "" || !strings.Contains(problem, "--as-self") {
 		w.t.Errorf("who may not impersonate reads %q, %q", out, problem)
@@ -129,6 +124,18 @@ func (w *world) reader() {
 		w.t.Errorf("who may not write reads %q", problem)
 	}
 	w.console(0, "tree", w.name, "--kubeconfig", file)
+}
+
+// kubeconfigOf makes a kubeconfig for a service account of the test's namespace.
+func (w *world) kubeconfigOf(account string) string {
+	w.t.Helper()
+	token := strings.TrimSpace(w.kubectl("create", "token", account, "-n", w.name))
+	admin, err := os.ReadFile(w.cluster.Kubeconfig)
+	must(w.t, err)
+	file := filepath.Join(w.dir, account+".kubeconfig")
+	own := regexp.MustCompile(`"?token"?: *"?[^"\s},]+"?`).ReplaceAllString(string(admin), `"token": "`+token+`"`)
+	must(w.t, os.WriteFile(file, []byte(own), 0o600))
+	return file
 }
 
 // quiet looks through the audit log for writes to the test's namespace.
