@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/clientcmd/api"
 )
 
 // defaultNamespace is where `sealift install` puts the synchronizer.
@@ -16,13 +17,18 @@ const defaultNamespace = "sealift-system"
 
 // clusterFlags say which cluster is meant, as kubectl's do.
 type clusterFlags struct {
-	kubeconfig, context, namespace string
+	kubeconfig, context, namespace, as string
 }
 
 func (c *clusterFlags) register(flags *pflag.FlagSet, namespaceUsage string) {
 	flags.StringVar(&c.kubeconfig, "kubeconfig", "", "path to the kubeconfig (default $KUBECONFIG or ~/.kube/config; inside a cluster its service account)")
 	flags.StringVar(&c.context, "context", "", "the kubeconfig's context to use")
 	flags.StringVarP(&c.namespace, "namespace", "n", "", namespaceUsage)
+}
+
+// registerAs adds the flag for acting as somebody else.
+func (c *clusterFlags) registerAs(flags *pflag.FlagSet) {
+	flags.StringVar(&c.as, "as", "", "act as this user, such as system:serviceaccount:NAMESPACE:NAME")
 }
 
 // connect reads the kubeconfig, or the service account where there is none.
@@ -41,7 +47,7 @@ func (c *clusterFlags) connect() (*rest.Config, error) {
 func (c *clusterFlags) loader() clientcmd.ClientConfig {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = c.kubeconfig
-	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: c.context})
+	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: c.context, AuthInfo: api.AuthInfo{Impersonate: c.as}})
 }
 
 // contextNamespace is the flag, or what the kubeconfig's context says.

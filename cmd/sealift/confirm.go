@@ -43,7 +43,7 @@ one, it has to be confirmed again.`,
 	o.deliveries.register(flags)
 	flags.BoolVarP(&o.yes, "yes", "y", false, "confirm what is shown without a question")
 	flags.StringVar(&o.digest, "digest", "", "confirm the list of this digest, and no other")
-	flags.StringVarP(&o.output, "output", "o", "", "only print the list: json, yaml")
+	outputFlag(cmd, &o.output, "only print the list", "json", "yaml")
 	return cmd
 }
 

@@ -4,28 +4,42 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/types"
 
 	"sealift.dev/synchronizer/console"
 )
 
 // deliveryFlags say in which cluster and namespace Deliveries are meant.
 type deliveryFlags struct {
-	cluster clusterFlags
-	all     bool
+	cluster  clusterFlags
+	all      bool
+	every    bool
+	selector string
 }
 
 func (f *deliveryFlags) register(flags *pflag.FlagSet) {
 	f.cluster.register(flags, "namespace of the Delivery (default the kubeconfig context's)")
+	f.cluster.registerAs(flags)
 }
 
 // registerAll adds the flag for all namespaces.
 func (f *deliveryFlags) registerAll(flags *pflag.FlagSet) {
 	flags.BoolVarP(&f.all, "all-namespaces", "A", false, "all namespaces")
+}
+
+// registerMany adds the flags of commands that act on several Deliveries.
+func (f *deliveryFlags) registerMany(flags *pflag.FlagSet) {
+	f.registerAll(flags)
+	f.registerSelector(flags)
+	flags.BoolVar(&f.every, "all", false, "all Deliveries of the namespace, or with -A of the cluster")
+}
+
+func (f *deliveryFlags) registerSelector(flags *pflag.FlagSet) {
+	flags.StringVarP(&f.selector, "selector", "l", "", "labels of the Deliveries, such as team=shop")
 }
 
 // connect makes the client, and says which namespace is meant; all of them are "".
@@ -45,77 +59,63 @@ func (f *deliveryFlags) connect() (*console.Client, string, error) {
 	return client, namespace, err
 }
 
-// complete offers the names of Deliveries, of which a command takes at most so many;
-// a negative number is any.
-func (f *deliveryFlags) complete(most int) cobra.CompletionFunc {
-	return func(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		if most >= 0 && len(args) >= most {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		const patience = 3 * time.Second
-		ctx, cancel := context.WithTimeout(cmd.Context(), patience)
-		defer cancel()
-		client, namespace, err := f.connect()
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveError
-		}
-		found, _, err := client.List(ctx, console.Query{Namespace: namespace})
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveError
-		}
-		var names []string
-		for _, d := range found {
-			if strings.HasPrefix(d.Name, begun) {
-				names = append(names, d.Name)
-			}
-		}
-		return names, cobra.ShellCompDirectiveNoFileComp
+// nameArgs wants at least one name, or none where all are meant, or those with a label.
+func (f *deliveryFlags) nameArgs(cmd *cobra.Command, args []string) error {
+	switch {
+	case f.every && f.selector != "":
+		return usage(errors.New("--all and -l go without each other"))
+	case (f.every || f.selector != "" || f.all) && len(args) > 0:
+		return usage(errors.New("names go without --all, -l and -A"))
+	case !f.every && f.selector == "" && len(args) == 0:
+		return usage(fmt.Errorf("name a Delivery, or choose some with -l, or all with --all: %s", cmd.UseLine()))
 	}
+	return nil
 }
 
-// nameArgs wants at least one name, or none where all are meant.
-func nameArgs(all *bool) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		switch {
-		case *all && len(args) > 0:
-			return usage(errors.New("names go without --all"))
-		case !*all && len(args) == 0:
-			return usage(fmt.Errorf("name a Delivery, or all with --all: %s", cmd.UseLine()))
-		}
-		return nil
+// selected are the Deliveries that are named, or those that the flags choose.
+func (f *deliveryFlags) selected(ctx context.Context, s streams, client *console.Client, namespace string, names []string) ([]types.NamespacedName, error) {
+	var chosen []types.NamespacedName
+	for _, name := range names {
+		chosen = append(chosen, types.NamespacedName{Namespace: namespace, Name: name})
 	}
-}
-
-// selected are the names that are given, or those of all Deliveries of the namespace.
-func selected(ctx context.Context, client *console.Client, namespace string, names []string) ([]string, error) {
 	if len(names) > 0 {
-		return names, nil
+		return chosen, nil
 	}
-	found, _, err := client.List(ctx, console.Query{Namespace: namespace})
+	found, _, err := client.List(ctx, console.Query{Namespace: namespace, Selector: f.selector})
 	for _, d := range found {
-		names = append(names, d.Name)
+		chosen = append(chosen, types.NamespacedName{Namespace: d.Namespace, Name: d.Name})
 	}
-	return names, err
+	if err == nil && len(chosen) == 0 {
+		fmt.Fprintf(s.Err, "there are no deliveries%s%s\n", detail(" in namespace %s", namespace), detail(" with the labels %s", f.selector))
+	}
+	return chosen, err
+}
+
+// await waits until what was asked of Deliveries is answered, and tells how they come
+// on. Deliveries that are not ready then are an error.
+func await(ctx context.Context, s streams, client *console.Client, timeout time.Duration, tickets []console.Ticket) ([]console.Summary, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	now, err := client.Wait(ctx, tickets, func(d console.Summary) {
+		fmt.Fprintf(s.Err, "delivery %s/%s: %s: %s\n", d.Namespace, d.Name, d.Reason, oneLine(d.Message))
+	})
+	if err != nil {
+		return nil, err
+	}
+	var failed []error
+	for _, d := range now {
+		if !d.IsReady() {
+			failed = append(failed, errNotReady{d})
+			continue
+		}
+		fmt.Fprintf(s.Err, "delivery %s/%s is ready: %s\n", d.Namespace, d.Name, oneLine(d.Message))
+	}
+	return now, errors.Join(failed...)
 }
 
 // errNotReady is no failure of the command: it asks for an exit code.
 type errNotReady struct{ console.Summary }
 
 func (e errNotReady) Error() string {
-	return fmt.Sprintf("delivery %s/%s is not ready: %s: %s", e.Namespace, e.Name, e.Reason, e.Message)
-}
-
-// answered tells what came of something that was asked of a Delivery.
-func answered(s streams, output string, now console.Summary) error {
-	if output != "" {
-		if err := printDocument(s.Out, output, now); err != nil {
-			return err
-		}
-	} else if now.IsReady() {
-		fmt.Fprintf(s.Err, "delivery %s/%s is ready: %s\n", now.Namespace, now.Name, oneLine(now.Message))
-	}
-	if !now.IsReady() {
-		return errNotReady{now}
-	}
-	return nil
+	return fmt.Sprintf("delivery %s/%s is not ready: %s: %s; hint: sealift tree %[2]s -n %[1]s shows its objects", e.Namespace, e.Name, e.Reason, e.Message)
 }

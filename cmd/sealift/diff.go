@@ -68,7 +68,7 @@ cluster and impersonate the account, or with --as-self.`,
 	o.trust.register(flags)
 	flags.StringSliceVar(&o.environments, "environment", nil, "compare this environment only; repeat it for several")
 	flags.BoolVar(&o.exitCode, "exit-code", false, "exit with 4 if anything is different")
-	flags.StringVarP(&o.output, "output", "o", "", "output format: json, markdown (default text)")
+	outputFlag(cmd, &o.output, "output format", "json", "markdown")
 	o.cluster.register(flags)
 	_ = cmd.RegisterFlagCompletionFunc("delivery", o.cluster.deliveries.complete(-1)) // fails without the flag
 	return cmd

@@ -39,7 +39,7 @@ that those made, the newest last; without a name, of all Deliveries.`,
 	o.deliveries.registerAll(flags)
 	flags.StringSliceVar(&o.types, "types", nil, "only these types: Normal, Warning")
 	flags.BoolVarP(&o.watch, "watch", "w", false, "go on with a line for each Event")
-	flags.StringVarP(&o.output, "output", "o", "", "output format: json, yaml")
+	outputFlag(cmd, &o.output, "output format", "json", "yaml")
 	return cmd
 }
 

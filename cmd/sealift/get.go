@@ -18,7 +18,6 @@ import (
 
 type getOptions struct {
 	deliveries deliveryFlags
-	selector   string
 	watch      bool
 	output     string
 }
@@ -48,9 +47,9 @@ a List, as of kubectl.`,
 	flags := cmd.Flags()
 	o.deliveries.register(flags)
 	o.deliveries.registerAll(flags)
-	flags.StringVarP(&o.selector, "selector", "l", "", "labels of the Deliveries, such as team=shop")
+	o.deliveries.registerSelector(flags)
 	flags.BoolVarP(&o.watch, "watch", "w", false, "go on with a line for each change")
-	flags.StringVarP(&o.output, "output", "o", "", "output format: wide, json, yaml, name")
+	outputFlag(cmd, &o.output, "output format", "wide", "json", "yaml", "name")
 	return cmd
 }
 
@@ -65,7 +64,7 @@ func (o *getOptions) run(ctx context.Context, s streams, names []string) error {
 	if err != nil {
 		return err
 	}
-	q := console.Query{Namespace: namespace, Names: names, Selector: o.selector}
+	q := console.Query{Namespace: namespace, Names: names, Selector: o.deliveries.selector}
 	found, version, absent := client.List(ctx, q)
 	if absent != nil && !errors.Is(absent, console.ErrNotFound) {
 		return absent

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 	"sigs.k8s.io/yaml"
 )
@@ -24,6 +25,12 @@ func checkOutput(format string, known ...string) error {
 	}
 	named := slices.DeleteFunc(slices.Clone(known), func(name string) bool { return name == "" })
 	return usage(fmt.Errorf("-o: %q is none of %s", format, strings.Join(named, ", ")))
+}
+
+// outputFlag adds -o, with the formats that a command has besides the one for people.
+func outputFlag(cmd *cobra.Command, to *string, what string, formats ...string) {
+	cmd.Flags().StringVarP(to, "output", "o", "", what+": "+strings.Join(formats, ", "))
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp)) // fails without the flag
 }
 
 func printJSON(w io.Writer, value any) error { return printDocument(w, "json", value) }

@@ -43,11 +43,12 @@ is changed here is undone by whoever applies it.`,
 	flags := cmd.Flags()
 	o.deliveries.register(flags)
 	flags.StringVar(&o.to, "to", "", "digest, or its first eight digits, or version of the release (default the one before)")
+	_ = cmd.RegisterFlagCompletionFunc("to", completeRelease) // fails without the flag
 	flags.BoolVar(&o.list, "list", false, "only list the releases that it can go back to")
 	flags.BoolVar(&o.undo, "undo", false, "follow the source again as before the rollback")
 	flags.BoolVar(&o.wait, "wait", false, "wait until it is done")
 	flags.DurationVar(&o.timeout, "timeout", defaultWait, "how long to wait")
-	flags.StringVarP(&o.output, "output", "o", "", "output format of --list and of --wait: json, yaml")
+	outputFlag(cmd, &o.output, "output format of --list and of --wait", "json", "yaml")
 	return cmd
 }
 
@@ -86,13 +87,11 @@ func (o *rollbackOptions) run(ctx context.Context, s streams, name string) error
 	if !o.wait {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
-	defer cancel()
-	now, err := client.Wait(ctx, rolled.Ticket)
-	if err != nil {
-		return err
+	now, err := await(ctx, s, client, o.timeout, []console.Ticket{rolled.Ticket})
+	if o.output != "" && len(now) > 0 {
+		err = errors.Join(err, printDocument(s.Out, o.output, now[0]))
 	}
-	return answered(s, o.output, now)
+	return err
 }
 
 func (o *rollbackOptions) change(ctx context.Context, client *console.Client, namespace, name string) (console.Rolled, error) {

@@ -64,6 +64,7 @@ Exit codes: 0 done, 1 error, 2 usage, 3 the release is not trusted, 4 difference
 		newPolicyCommand(s),
 		newVersionCommand(s),
 	)
+	completeFlags(root)
 	return root
 }
 

@@ -25,11 +25,13 @@ func newTraceCommand(s streams) *cobra.Command {
 it, and the release, commit and signer that are delivered.`,
 		Example: `  sealift trace deployment/web -n shop
   sealift trace pod/web-5d9c7b9d4-2xk5p -n shop -o json`,
-		Args: oneArg,
-		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), s, args[0]) },
+		Args:              oneArg,
+		ValidArgsFunction: completeObject,
+		RunE:              func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), s, args[0]) },
 	}
 	o.deliveries.cluster.register(cmd.Flags(), "namespace of the object (default the kubeconfig context's)")
-	cmd.Flags().StringVarP(&o.output, "output", "o", "", "output format: json, yaml")
+	o.deliveries.cluster.registerAs(cmd.Flags())
+	outputFlag(cmd, &o.output, "output format", "json", "yaml")
 	return cmd
 }
 

@@ -37,7 +37,7 @@ what is done with it.
 		RunE:              func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), s, args[0]) },
 	}
 	o.deliveries.register(cmd.Flags())
-	cmd.Flags().StringVarP(&o.output, "output", "o", "", "output format: json, yaml")
+	outputFlag(cmd, &o.output, "output format", "json", "yaml")
 	return cmd
 }
 

@@ -109,6 +109,11 @@ func (c *Client) Suspend(ctx context.Context, namespace, name string, suspend bo
 	return t, changed, nil
 }
 
+// heard says that a synchronizer has seen what was asked.
+func (t Ticket) heard(d *v1alpha1.Delivery) bool {
+	return (t.requested == "" || d.Status.LastHandledReconcileAt == t.requested) && d.Status.ObservedGeneration >= t.generation
+}
+
 // done says that the synchronizer has answered what was asked: the release runs, or
 // something is in its way.
 func (t Ticket) done(d *v1alpha1.Delivery) bool {
@@ -120,36 +125,4 @@ func (t Ticket) done(d *v1alpha1.Delivery) bool {
 		ready.ObservedGeneration >= max(t.generation, d.Generation) &&
 		meta.FindStatusCondition(d.Status.Conditions, v1alpha1.ConditionReconciling) == nil &&
 		(d.Spec.Suspend || ready.Reason != "Suspended")
-}
-
-// Wait returns when the synchronizer has answered what was asked. When ctx ends
-// before, the error says how far it came.
-func (c *Client) Wait(ctx context.Context, t Ticket) (Summary, error) {
-	q := Query{Namespace: t.Namespace, Names: []string{t.Name}}
-	found, version, err := c.List(ctx, q)
-	if err != nil {
-		return Summary{}, err
-	}
-	last, answered := found[0], errors.New("answered")
-	look := func(change Change) error {
-		if change.Gone {
-			return missing(t.Namespace, t.Name)
-		}
-		last = change.Delivery
-		d, err := decode(last.Document)
-		if err == nil && t.done(d) {
-			return answered
-		}
-		return err
-	}
-	if err = look(Change{Delivery: last}); err == nil {
-		err = c.Watch(ctx, q, version, look)
-	}
-	switch {
-	case errors.Is(err, answered):
-		return last.Summary, nil
-	case ctx.Err() != nil:
-		return last.Summary, fmt.Errorf("waiting for delivery %s/%s: %w; so far %s: %s", t.Namespace, t.Name, ctx.Err(), last.Reason, last.Message)
-	}
-	return last.Summary, err
 }

@@ -90,8 +90,3 @@ func reading(err error) error {
 	}
 	return fmt.Errorf("reading deliveries: %w", err)
 }
-
-// missing is a Delivery that is not there.
-func missing(namespace, name string) error {
-	return fmt.Errorf("delivery %s in namespace %s: %w; hint: sealift get -A lists all", name, namespace, ErrNotFound)
-}

@@ -41,6 +41,20 @@ func (q Query) has(name string) bool { return len(q.Names) == 0 || slices.Contai
 // List reads the Deliveries, and the version of the list that Watch begins at. A
 // name that is not there is an error that is ErrNotFound, beside what was found.
 func (c *Client) List(ctx context.Context, q Query) ([]Delivery, string, error) {
+	found, version, err := c.list(ctx, q)
+	if err != nil {
+		return nil, "", err
+	}
+	var absent []error
+	for _, name := range q.Names {
+		if !slices.ContainsFunc(found, func(d Delivery) bool { return d.Name == name }) {
+			absent = append(absent, c.missing(ctx, q.Namespace, name))
+		}
+	}
+	return found, version, errors.Join(absent...)
+}
+
+func (c *Client) list(ctx context.Context, q Query) ([]Delivery, string, error) {
 	var found []Delivery
 	version, err := paged(ctx, c.deliveries.Namespace(q.Namespace), q.options(), func(u *unstructured.Unstructured) error {
 		if !q.has(u.GetName()) {
@@ -53,19 +67,13 @@ func (c *Client) List(ctx context.Context, q Query) ([]Delivery, string, error) 
 	if err != nil {
 		return nil, "", reading(err)
 	}
-	var absent []error
-	for _, name := range q.Names {
-		if !slices.ContainsFunc(found, func(d Delivery) bool { return d.Name == name }) {
-			absent = append(absent, missing(q.Namespace, name))
-		}
-	}
-	return found, version, errors.Join(absent...)
+	return found, version, nil
 }
 
 func (c *Client) read(ctx context.Context, namespace, name string) (*unstructured.Unstructured, error) {
 	u, err := c.deliveries.Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) && named(err) {
-		return nil, missing(namespace, name)
+		return nil, c.missing(ctx, namespace, name)
 	}
 	if err != nil {
 		return nil, reading(err)

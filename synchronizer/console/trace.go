@@ -27,10 +27,9 @@ const maxChain = 10
 // Trace finds the Delivery of an object that is named as kubectl does: KIND[.GROUP] and
 // a name. An object of none is an error that is ErrNotFound.
 func (c *Client) Trace(ctx context.Context, namespace, kind, name string) (Origin, error) {
-	resource, group, _ := strings.Cut(kind, ".")
-	gvk, err := c.mapper.KindFor(schema.GroupVersionResource{Group: group, Resource: strings.ToLower(resource)})
+	gvk, err := c.kind(kind)
 	if err != nil {
-		return Origin{}, fmt.Errorf("finding the kind %q: %w", kind, err)
+		return Origin{}, err
 	}
 	var o Origin
 	for gk := gvk.GroupKind(); len(o.Chain) < maxChain; {
