@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -29,12 +30,22 @@ func returnPages() {
 type mapping struct{ begin, end uintptr }
 
 // constantMappings are those of a file's mappings that nobody can have written to, so
-// that the file still holds all of it. The text is that of /proc/PID/maps.
+// that the file still holds all of it. The text is that of /proc/PID/maps. Where a loader
+// linked the program to libraries, it wrote the addresses of these to the pages before the
+// writable ones and made them read-only afterwards: the file does not hold those.
 func constantMappings(maps, file string) []mapping {
 	var found []mapping
+	linked, relocated := false, -1 // the place of what the loader may have written to
 	for line := range strings.Lines(maps) {
 		fields := strings.Fields(line)
-		if len(fields) != 6 || fields[5] != file || !strings.HasPrefix(fields[1], "r-") {
+		if len(fields) != 6 || fields[5] != file {
+			linked = linked || len(fields) == 6 && strings.HasPrefix(fields[5], "/")
+			continue
+		}
+		if strings.HasPrefix(fields[1], "rw") && relocated < 0 {
+			relocated = len(found) - 1
+		}
+		if !strings.HasPrefix(fields[1], "r-") {
 			continue
 		}
 		from, to, _ := strings.Cut(fields[0], "-")
@@ -44,6 +55,9 @@ func constantMappings(maps, file string) []mapping {
 			continue
 		}
 		found = append(found, mapping{uintptr(begin), uintptr(end)})
+	}
+	if linked && relocated >= 0 {
+		return slices.Delete(found, relocated, relocated+1)
 	}
 	return found
 }

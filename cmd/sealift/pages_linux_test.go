@@ -13,7 +13,6 @@ func TestConstantMappings(t *testing.T) {
 02e5d000-05e91000 r--p 02a5d000 fe:00 1 /bin/sealift
 05e91000-05fc0000 rw-p 05a91000 fe:00 1 /bin/sealift
 05fc0000-06000000 -w-p 05a91000 fe:00 1 /bin/sealift
-06000000-06001000 r-xp 00000000 fe:00 2 /bin/sealift2
 06001000-06002000 r-xp 00000000 fe:00 1 /bin/sealift (deleted)
 06002000-06003000 r--p 00000000 00:00 0
 x-y r-xp 00000000 fe:00 1 /bin/sealift
@@ -22,6 +21,10 @@ x-y r-xp 00000000 fe:00 1 /bin/sealift
 	want := []mapping{{0x400000, 0x2e5d000}, {0x2e5d000, 0x5e91000}}
 	if got := constantMappings(maps, "/bin/sealift"); !slices.Equal(got, want) {
 		t.Errorf("%x, want %x", got, want)
+	}
+	const linked = maps + "7f0000000000-7f0000001000 r-xp 00000000 fe:00 2 /lib/libc.so.6\n"
+	if got := constantMappings(linked, "/bin/sealift"); !slices.Equal(got, want[:1]) {
+		t.Errorf("%x, want %x: a loader wrote to the pages before the writable ones", got, want[:1])
 	}
 }
 
