@@ -97,6 +97,9 @@ func (o *eventsOptions) print(s streams, to *table, events []console.Event) erro
 	}
 	if len(events) == 0 {
 		fmt.Fprintln(s.Err, "there are no events")
+		if !o.watch {
+			return nil
+		}
 	}
 	rows := [][]string{{"LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"}}
 	for _, e := range events {

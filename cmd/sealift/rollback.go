@@ -74,6 +74,10 @@ func (o *rollbackOptions) run(ctx context.Context, s streams, name string) error
 		if o.output != "" {
 			return printDocument(s.Out, o.output, past)
 		}
+		if len(past) == 0 {
+			fmt.Fprintln(s.Err, "no release has become healthy so far")
+			return nil
+		}
 		return printPast(s.Out, past)
 	}
 	rolled, err := o.change(ctx, client, namespace, name)

@@ -57,16 +57,29 @@ func (o *treeOptions) run(ctx context.Context, s streams, name string) error {
 		return printDocument(s.Out, o.output, tree)
 	}
 	tellProblems(s, tree.Problems)
-	d := tree.Delivery
-	title := fmt.Sprintf("Delivery %s/%s: %s", d.Namespace, d.Name, d.Reason)
+	fmt.Fprintln(s.Out, printable(treeTitle(tree.Delivery)))
+	return (&table{to: s.Out}).print(treeLines(tree.Objects, "", namespace))
+}
+
+// treeTitle says what is delivered, and what is in the way of something else.
+func treeTitle(d console.Summary) string {
+	lines := []string{fmt.Sprintf("Delivery %s/%s: %s", d.Namespace, d.Name, d.Reason)}
 	if d.Digest != "" {
-		title += detail(", %s", console.ShortRevision(d.Revision)) + detail(", version %s", d.Version) + ", " + d.Digest + detail(", signed by %s", strings.Join(d.SignedBy, " and "))
+		lines[0] += detail(", %s", console.ShortRevision(d.Revision)) + detail(", version %s", d.Version) + ", " + d.Digest + detail(", signed by %s", strings.Join(d.SignedBy, " and "))
 	}
 	if !d.IsReady() {
-		title += "\n" + oneLine(d.Message)
+		lines = append(lines, oneLine(d.Message))
 	}
-	fmt.Fprintln(s.Out, printable(title))
-	return (&table{to: s.Out}).print(treeLines(tree.Objects, "", namespace))
+	if d.Attempted != "" && d.Attempted != d.Digest {
+		lines = append(lines, "attempted: "+d.Attempted)
+	}
+	if d.Quarantined != "" {
+		lines = append(lines, "quarantined: "+d.Quarantined+", "+oneLine(d.Cause))
+	}
+	if d.Awaiting != "" {
+		lines = append(lines, "waits for: sealift confirm "+d.Name+" -n "+d.Namespace)
+	}
+	return strings.Join(lines, "\n")
 }
 
 func tellProblems(s streams, problems []string) {

@@ -143,7 +143,7 @@ func (p Plan) Markdown(limit int) string {
 	m.write("### Delivery " + code(p.Delivery) + "\n\n")
 	m.write(fmt.Sprintf("%s%s, signed by %s: %s\n", code(p.Release.Reference), codeOf(p.Release.Revision), code(strings.Join(p.SignedBy, " and ")), p.summary()))
 	for _, s := range p.remarks() {
-		m.write("\n- " + code(s))
+		m.write("\n- " + code(s) + "\n")
 	}
 	m.objects(p.Objects)
 	if m.cut > 0 {

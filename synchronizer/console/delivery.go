@@ -42,6 +42,9 @@ type Summary struct {
 	Delivered *time.Time `json:"delivered,omitempty"`
 	// Attempted is the digest of a release that is on its way, refused or failed.
 	Attempted string `json:"attempted,omitempty"`
+	// Quarantined is the digest of a release that failed and was rolled back, Cause why.
+	Quarantined string `json:"quarantined,omitempty"`
+	Cause       string `json:"cause,omitempty"`
 	// Objects counts those of the release, ObjectsReady the healthy ones.
 	Objects      int `json:"objects"`
 	ObjectsReady int `json:"objectsReady"`
@@ -82,6 +85,9 @@ func summarize(d *v1alpha1.Delivery) Summary {
 	}
 	if r := d.Status.Attempted; r != nil {
 		s.Attempted = r.Digest
+	}
+	if q := d.Status.Quarantined; q != nil {
+		s.Quarantined, s.Cause = q.Digest, q.Cause
 	}
 	if o := d.Status.Objects; o != nil {
 		s.Objects, s.ObjectsReady = o.Total, o.Ready

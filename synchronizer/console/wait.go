@@ -122,11 +122,11 @@ func (w *waiting) unanswered(why error) error {
 			errs = append(errs, fmt.Errorf("waiting for delivery %s: %w", name, why))
 			continue
 		}
-		hint := "sealift tree " + name.Name + " -n " + name.Namespace + " shows its objects"
 		if whole, err := decode(d.Document); err == nil && !ticket.heard(whole) {
-			hint = "no synchronizer has answered: is one running? kubectl get deployments -A -l app.kubernetes.io/name=sealift-sync"
+			errs = append(errs, fmt.Errorf("waiting for delivery %s: %w; no synchronizer has answered; hint: is one running? kubectl get deployments -A -l app.kubernetes.io/name=sealift-sync", name, why))
+			continue
 		}
-		errs = append(errs, fmt.Errorf("waiting for delivery %s: %w; so far %s: %s; hint: %s", name, why, d.Reason, d.Message, hint))
+		errs = append(errs, fmt.Errorf("waiting for delivery %s: %w; so far %s: %s; hint: sealift tree %s -n %s shows its objects", name, why, d.Reason, d.Message, name.Name, name.Namespace))
 	}
 	return errors.Join(errs...)
 }

@@ -39,7 +39,10 @@ func Preview(ctx context.Context, o PreviewOptions) (synchronizer.Preview, error
 	}
 	var d v1alpha1.Delivery
 	if err := eyes.Get(ctx, o.Delivery, &d); err != nil {
-		return synchronizer.Preview{}, fmt.Errorf("reading delivery %s: %w; hint: sealift get -A lists all", o.Delivery, err)
+		if apierrors.IsNotFound(err) {
+			err = fmt.Errorf("%w; hint: sealift get -A lists all", err)
+		}
+		return synchronizer.Preview{}, fmt.Errorf("reading delivery %s: %w", o.Delivery, err)
 	}
 	if err := repoint(&d, o.Release); err != nil {
 		return synchronizer.Preview{}, err
