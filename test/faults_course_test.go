@@ -27,9 +27,9 @@ func course(n int, last string) map[string]string {
 	}
 }
 
-// settled are the objects that such a release leaves behind: b may be anything, and of
+// leftBehind are the objects that such a release leaves behind: b may be anything, and of
 // hooks the names only.
-func settled(n int, hooks ...string) []*unstructured.Unstructured {
+func leftBehind(n int, hooks ...string) []*unstructured.Unstructured {
 	object := func(apiVersion, kind, name string, more map[string]any) *unstructured.Unstructured {
 		o := &unstructured.Unstructured{Object: map[string]any{"apiVersion": apiVersion, "kind": kind, "metadata": map[string]any{"name": name}}}
 		for key, value := range more {
@@ -109,10 +109,10 @@ func TestKilledOnCourse(t *testing.T) {
 	for _, v := range all {
 		if v.work == rollback {
 			v.refused("RolledBack")
-			v.same(good, settled(1, "migrate", "cry", "last"))
+			v.same(good, leftBehind(1, "migrate", "cry", "last"))
 		} else {
 			v.delivered(next)
-			v.same(next, settled(2, "migrate"))
+			v.same(next, leftBehind(2, "migrate"))
 		}
 	}
 	requests, err := w.cluster.Requests()
