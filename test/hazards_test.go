@@ -10,6 +10,11 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"sealift.dev/artifact"
 )
 
 // hazard is a line of the table in docs/operations.md.
@@ -90,6 +95,36 @@ func TestPruneWaitsForHealth(t *testing.T) {
 		t.Error("the old object went before the new one was healthy")
 	}
 	w.equals(w.publish(map[string]string{"deploy/web.yaml": configMap("web", "1")}))
+}
+
+// TestEmptyReleaseDeletesNothing: a folder that is not there, one without manifests, and one
+// whose manifests hold no objects are refused, and what runs stays.
+func TestEmptyReleaseDeletesNothing(t *testing.T) {
+	t.Parallel()
+	w := onSync(t)
+	good := w.publish(map[string]string{"deploy/a.yaml": configMap("a", "1")})
+	w.deliver(w.source("tag: main", ""))
+	w.delivered(good)
+	runs, err := artifact.NewRegistry(artifact.Options{PlainHTTP: true}).
+		Manifest(t.Context(), artifact.Repository{Host: w.registry.Host, Path: "deploy/" + w.name}.At(digest.Digest(good.Digest)))
+	must(t, err)
+	uid := w.identity("configmap", "a")
+	for name, layer := range map[string][]byte{
+		"renamed": tarball(t, "production/a.yaml", configMap("a", "2")),
+		"bare":    tarball(t, "prod/README.md", "nothing to apply"),
+		"empty":   tarball(t, "prod/a.yaml", "---\n# nothing\n---\n"),
+	} {
+		forged := w.forge(forged{layer: layer}, runs.Annotations)
+		w.until("the release refused that is "+name, func() bool {
+			_, reason, _ := w.status().ready()
+			return reason == "EnvironmentNotFound" && w.status().Status.Attempted.Digest == forged
+		})
+		if w.identity("configmap", "a") != uid || w.value("a") != "1" {
+			t.Errorf("%s: what runs was changed", name)
+		}
+		w.upload("manifests/main", ocispec.MediaTypeImageManifest, runs.Raw)
+		w.delivered(good)
+	}
 }
 
 // TestReadsOnlyWhatIsDelivered: of the kinds in releases, the synchronizer lists and watches
