@@ -80,6 +80,13 @@ func TestPullSecret(t *testing.T) {
 	w.kubectl("delete", "secret", "pull", "-n", w.name)
 	w.kubectl("annotate", "delivery", w.name, "-n", w.name, "sealift.dev/requestedAt=now")
 	w.healed("a", "1")
+	running, err := synced()
+	must(t, err)
+	for _, password := range []string{"wrong", "secret"} {
+		if told := base64.StdEncoding.EncodeToString([]byte("ci:" + password)); strings.Contains(running.output(), told) {
+			t.Errorf("the log tells what the registry is told: %s", told)
+		}
+	}
 }
 
 // TestInvalidPolicyStopsOnlyItsOwn: a policy for another namespace that cannot be

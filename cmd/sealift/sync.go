@@ -17,6 +17,9 @@ import (
 	"sealift.dev/verify"
 )
 
+// maxSyncWorkers is more than any API server takes at once.
+const maxSyncWorkers = 1000
+
 type syncOptions struct {
 	cluster            clusterFlags
 	network            networkFlags
@@ -57,15 +60,15 @@ needs the custom resource definitions that "sealift install" applies.`,
 			if err != nil {
 				return err
 			}
-			config, err := o.cluster.connect()
-			if err != nil {
-				return err
-			}
 			registries, verifying, err := o.reach()
 			if err != nil {
 				return err
 			}
 			if registries.Cache, registries.CacheBytes, err = o.keep(); err != nil {
+				return err
+			}
+			config, err := o.cluster.connect()
+			if err != nil {
 				return err
 			}
 			spareMemory()
@@ -105,8 +108,8 @@ needs the custom resource definitions that "sealift install" applies.`,
 func (o *syncOptions) check() error {
 	const least, most = time.Minute, 30 * 24 * time.Hour
 	switch {
-	case o.workers < 1:
-		return usage(errors.New("--workers is at least 1"))
+	case o.workers < 1, o.workers > maxSyncWorkers:
+		return usage(fmt.Errorf("--workers is a number from 1 to %d", maxSyncWorkers))
 	case o.reapply < least || o.reapply > most:
 		return usage(fmt.Errorf("--reapply is %s to %s, and not %s", least, most, o.reapply))
 	}
