@@ -29,8 +29,9 @@ type reach struct {
 	used   int
 	places map[artifact.Repository]bool
 
-	mu   sync.Mutex
-	busy map[string]time.Time // by host, until when it wants to be left alone
+	mu    sync.Mutex
+	busy  map[string]time.Time // by host, until when it wants to be left alone
+	heard map[string]time.Time // by host, when it last gave what it was asked for
 }
 
 // busyError is a registry that wants to be left alone.
@@ -57,6 +58,10 @@ func (r *reach) free(host string) error {
 
 // heed remembers that host wants to be left alone, where err says so.
 func (r *reach) heed(host string, err error) {
+	if err == nil {
+		r.hear(host)
+		return
+	}
 	until := holdOf(err)
 	var known *busyError
 	if until.IsZero() || errors.As(err, &known) {
@@ -66,6 +71,41 @@ func (r *reach) heed(host string, err error) {
 	defer r.mu.Unlock()
 	maps.DeleteFunc(r.busy, func(_ string, until time.Time) bool { return !time.Now().Before(until) })
 	r.busy[host] = until
+}
+
+// maxHeard bounds the hosts whose last answer is remembered.
+const maxHeard = 1_000
+
+func (r *reach) hear(host string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.heard == nil || len(r.heard) >= maxHeard {
+		r.heard = map[string]time.Time{}
+	}
+	r.heard[host] = time.Now()
+}
+
+// silent is how long host has given nothing.
+func (r *reach) silent(host string) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return time.Since(r.heard[host])
+}
+
+// queueing is how long who waits for a registry that answers others is not told so.
+const queueing = 30 * time.Second
+
+// unanswered is how long a registry has kept d waiting. One that answers others meanwhile is
+// not slow: there are many who ask, and each would cost a write of its status.
+func (s *Synchronizer) unanswered(d Delivery, waited time.Duration) time.Duration {
+	if waited < patience/2 || waited >= queueing {
+		return waited
+	}
+	registry, err := s.registry(d.Source)
+	if err != nil {
+		return waited
+	}
+	return max(min(waited, registry.silent(d.Source.Repository.Host)), 1)
 }
 
 // registry is the client for a source. The one that was asked for longest ago goes where

@@ -1,51 +1,36 @@
 package synchronizer
 
 import (
-	"fmt"
+	"errors"
 	"testing"
 	"time"
 
 	"sealift.dev/artifact"
 )
 
-// TestClientsAreBounded: whose pull secret changes all the time, or who names ever new
-// repositories, takes no client from others, and what a registry asked for is not forgotten.
-func TestClientsAreBounded(t *testing.T) {
+// TestQueueIsNotSlow: who waits behind others for a registry that answers is not told
+// that it does not; who waits for a silent one is, and who waits for very long.
+func TestQueueIsNotSlow(t *testing.T) {
 	s := New(nil, nil, Options{})
-	const host = "registry.example.com"
-	source := func(secret, path int) Source {
-		return Source{Repository: artifact.Repository{Host: host, Path: fmt.Sprint("deploy/", path)},
-			DockerConfig: fmt.Appendf(nil, `{"auths":{%q:{"username":"u","password":"%d"}}}`, host, secret)}
+	d := Delivery{Namespace: "shop", Name: "shop", Source: Source{Repository: artifact.Repository{Host: "r.example.com", Path: "shop"}}}
+	registry, err := s.registry(d.Source)
+	if err != nil {
+		t.Fatal(err)
 	}
-	reached := func(secret, path int) *reach {
-		r, err := s.registry(source(secret, path))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return r
+	waited := 2 * patience
+	registry.heed("r.example.com", errors.New("no answer"))
+	registry.heed("other.example.com", nil)
+	if got := s.unanswered(d, waited); got != waited {
+		t.Errorf("%v for a silent registry, not %v", got, waited)
 	}
-	honest := reached(0, 0)
-	for i := range 2 * maxRegistries {
-		if reached(1+i, 0); i%(maxRegistries/2) == 0 && reached(0, 0) != honest {
-			t.Fatal("another's client is gone")
-		}
+	registry.heed("r.example.com", nil)
+	if got := s.unanswered(d, waited); got <= 0 || got >= waited {
+		t.Errorf("%v for a registry that answers others", got)
 	}
-	if n := len(s.registries); n > maxRegistries {
-		t.Errorf("%d clients are kept", n)
+	if got := s.unanswered(d, queueing); got != queueing {
+		t.Errorf("%v after a very long wait", got)
 	}
-
-	honest.busy[host] = time.Now().Add(time.Hour)
-	for i := range maxPlaces {
-		reached(0, i)
-	}
-	if reached(0, maxPlaces-1) != honest || reached(0, 0) != honest {
-		t.Error("the client is gone too soon")
-	}
-	renewed := reached(0, maxPlaces)
-	if renewed == honest {
-		t.Error("its tokens are kept for ever")
-	}
-	if renewed.free(host) == nil {
-		t.Error("the registry asked to be left alone, and is not")
+	if got := s.unanswered(d, time.Duration(0)); got != 0 {
+		t.Errorf("%v where nothing is waited for", got)
 	}
 }

@@ -185,7 +185,9 @@ func (s *Synchronizer) Deliver(ctx context.Context, d Delivery, m Memory) (Outco
 	failed := inPass(err) || inPass(lost)
 	err = without(memo, m.State(), out, err, lost)
 	s.unfollow(d, memo)
-	return memo.finish(d, out, failed), err
+	out = memo.finish(d, out, failed)
+	out.Asking = s.unanswered(d, out.Asking)
+	return out, err
 }
 
 // without is the error of a pass that does without what is not there yet: that is
