@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -16,14 +17,12 @@ type arrangement struct {
 // arrange orders items by what they wait for. It refuses circles, and objects
 // that wait for what comes later than they do.
 func arrange(items []item) (map[ObjectRef]int, error) {
+	if !slices.ContainsFunc(items, func(it item) bool { return len(it.course.after) > 0 }) {
+		return nil, nil
+	}
 	a := arrangement{items: map[ObjectRef]*item{}, depth: map[ObjectRef]int{}}
-	waiting := false
 	for i := range items {
 		a.items[items[i].ref] = &items[i]
-		waiting = waiting || len(items[i].course.after) > 0
-	}
-	if !waiting {
-		return nil, nil
 	}
 	for i := range items {
 		if _, err := a.visit(&items[i]); err != nil {

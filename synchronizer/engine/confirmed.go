@@ -1,11 +1,11 @@
 package engine
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"fmt"
 	"slices"
 	"time"
 	"unique"
@@ -22,12 +22,14 @@ func textOf(fields []byte) fieldText {
 	return fieldText{shared: unique.Make(string(fields))}
 }
 
-func (t fieldText) bytes() []byte {
+func (t fieldText) text() string {
 	if t == (fieldText{}) {
-		return nil
+		return ""
 	}
-	return []byte(t.shared.Value())
+	return t.shared.Value()
 }
+
+func (t fieldText) bytes() []byte { return []byte(t.text()) }
 
 // DefaultReapply is how long the watches are relied on.
 const DefaultReapply = 10 * time.Hour
@@ -38,10 +40,15 @@ func (a *applied) stale(t Target, now time.Time) bool {
 	if a.at.IsZero() {
 		return false
 	}
+	return now.Sub(a.at) > t.rest()
+}
+
+// rest is how long what was applied for a target's owner rests.
+func (t Target) rest() time.Duration {
 	every := cmp.Or(t.Reapply, DefaultReapply)
 	sum := sha256.Sum256([]byte(t.Owner))
 	spread := time.Duration(binary.BigEndian.Uint64(sum[:])>>1) % max(every/5, 1)
-	return now.Sub(a.at) > every-every/10+spread
+	return every - every/10 + spread
 }
 
 // confirmable says that a step's object is one that an apply leaves as it finds it.
@@ -53,21 +60,17 @@ func (s *Step) confirmable() bool {
 // identity, its entry of ours and the content that was wanted. It is empty while one
 // of them is not so. A process that finds the same has nothing to confirm.
 func (e *Engine) Confirmation(p *Plan) string {
-	records := e.tracker.records(p.Owner, refsOfSteps(p.Steps))
-	for _, s := range p.Steps {
-		r := records[s.Ref]
-		there := r.rv > 0 && r.owned
-		if s.confirmable() && there && (!r.appliedFor(p.Owner) || r.applied.wanted != s.wanted || r.drift != nil || r.inflight > 0) {
-			return ""
-		}
-	}
-	return confirmationOf(p, records)
+	return e.tracker.confirmation(p, true)
 }
 
 // confirm takes for applied what is as a confirmation of an earlier process says.
-func (e *Engine) confirm(t Target, p *Plan, records map[ObjectRef]record) {
+func (e *Engine) confirm(t Target, p *Plan) {
 	unsure := func(s *Step) bool { return s.Action == Update && s.Reason == notConfirmed }
-	if t.Confirmed == "" || !slices.ContainsFunc(p.Steps, unsure) || confirmationOf(p, records) != t.Confirmed {
+	if t.Confirmed == "" || !slices.ContainsFunc(p.Steps, unsure) {
+		return
+	}
+	records := e.tracker.records(t.Owner, refsOfSteps(p.Steps)) // before: what changes after is not vouched for
+	if e.tracker.confirmation(p, false) != t.Confirmed {
 		return
 	}
 	for _, s := range p.Steps {
@@ -89,26 +92,47 @@ func (t *tracker) vouch(r record, owner Owner, wanted digest) bool {
 	return true
 }
 
-func confirmationOf(p *Plan, records map[ObjectRef]record) string {
-	lines := make([]string, 0, len(p.Steps))
+// confirmation stands for the objects of p as they are. Where they have to be as they
+// were applied, it is empty while one of them is not.
+func (t *tracker) confirmation(p *Plan, applied bool) string {
+	lines := t.lines(p, applied)
+	if lines == nil {
+		return ""
+	}
+	slices.SortFunc(lines, func(a, b digest) int { return bytes.Compare(a[:], b[:]) })
+	sum := sha256.New()
+	for i := range lines {
+		sum.Write(lines[i][:])
+	}
+	return "sha256:" + hex.EncodeToString(sum.Sum(nil))
+}
+
+// lines stand for one object each; nil: one is not as it was applied.
+func (t *tracker) lines(p *Plan, applied bool) []digest {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	lines, text := make([]digest, 0, len(p.Steps)), []byte{}
 	for _, s := range p.Steps {
 		if !s.confirmable() {
 			continue
 		}
-		r := records[s.Ref]
-		line := fmt.Sprintf("%s %x absent", s.Ref, s.wanted)
-		if r.rv > 0 && r.owned && r.owner == p.Owner {
-			fields := sha256.Sum256(r.fields.bytes())
-			line = fmt.Sprintf("%s %x %s %x %s", s.Ref, s.wanted, r.uid, fields, r.stamp.UTC().Format(time.RFC3339Nano))
+		r := t.objects[s.Ref]
+		there := r != nil && r.rv > 0 && r.owned
+		if there && applied && (!r.appliedFor(p.Owner) || r.applied.wanted != s.wanted || r.drift != nil || r.inflight > 0) {
+			return nil
 		}
-		lines = append(lines, line)
+		text = append(text[:0], s.wanted[:]...)
+		for _, part := range []string{s.Ref.Group, s.Ref.Kind, s.Ref.Namespace, s.Ref.Name} {
+			text = append(append(text, part...), 0)
+		}
+		if there && r.owner == p.Owner {
+			text = append(append(text, r.uid...), 0)
+			text = r.stamp.UTC().AppendFormat(text, time.RFC3339Nano)
+			text = append(append(text, 0), r.fields.text()...)
+		}
+		lines = append(lines, sha256.Sum256(text))
 	}
-	slices.Sort(lines)
-	sum := sha256.New()
-	for _, line := range lines {
-		fmt.Fprintln(sum, line)
-	}
-	return "sha256:" + hex.EncodeToString(sum.Sum(nil))
+	return lines
 }
 
 func refsOfSteps(steps []*Step) []ObjectRef {

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -119,23 +120,24 @@ func (e *Engine) Plan(ctx context.Context, t Target) (*Plan, error) {
 	if err := e.yield(ctx, t, items); err != nil {
 		return nil, err
 	}
-	for i := range items {
+	for i := 0; i < len(items) && len(t.Ignore) > 0; i++ {
 		items[i].given = e.tracker.given(t.Owner, items[i].ref)
 	}
-	refs := refsOf(items)
-	e.tracker.claim(t.Owner, refs)
-	records := e.tracker.records(t.Owner, refs)
-	p, err := draft(t, items, records, e.tracker.now())
+	calm, records := e.tracker.calm(t, items)
+	e.tracker.claim(t.Owner, restless(items, calm))
+	p, err := draft(t, items, calm, records, e.tracker.now())
 	if err != nil {
 		return nil, err
 	}
 	if err := e.locate(l, p); err != nil {
 		return nil, err
 	}
-	e.limit(ctx, t, p, records)
-	e.confirm(t, p, records)
-	for _, s := range p.Steps {
-		inventory = append(inventory, s.Ref.GroupKind())
+	e.limit(ctx, t, p)
+	e.confirm(t, p)
+	for i, s := range p.Steps {
+		if gk := s.Ref.GroupKind(); i == 0 || gk != p.Steps[i-1].Ref.GroupKind() {
+			inventory = append(inventory, gk)
+		}
 	}
 	p.kinds = sortKinds(inventory)
 	return p, e.outsiders(ctx, l, p)
@@ -210,18 +212,13 @@ func (e *Engine) locate(l *lookup, p *Plan) error {
 // cannot be watched now. Prune confirms deletions by the watches only, so that
 // a kind leaves when its last object is gone.
 func (e *Engine) Remaining(p *Plan) []schema.GroupKind {
-	remaining := e.watches.missing(p.kinds)
+	kinds := e.tracker.kindsOf(p.Owner)
 	for _, s := range p.Steps {
 		if s.Action != Prune && s.Action != Keep {
-			remaining = append(remaining, s.Ref.GroupKind())
+			kinds[s.Ref.GroupKind()] = struct{}{}
 		}
 	}
-	for ref, r := range e.tracker.records(p.Owner, nil) {
-		if r.owned && r.rv > 0 {
-			remaining = append(remaining, ref.GroupKind())
-		}
-	}
-	return sortKinds(remaining)
+	return sortKinds(slices.AppendSeq(e.watches.missing(p.kinds), maps.Keys(kinds)))
 }
 
 // Release forgets an owner: watches that it alone needed end.
@@ -235,7 +232,11 @@ func (e *Engine) Release(owner Owner) {
 }
 
 // limit keeps what a person has to confirm out of the plan's deletions.
-func (e *Engine) limit(ctx context.Context, t Target, p *Plan, records map[ObjectRef]record) {
+func (e *Engine) limit(ctx context.Context, t Target, p *Plan) {
+	if p.Count(Prune) == 0 {
+		return
+	}
+	records := e.tracker.records(t.Owner, refsOfSteps(p.Steps))
 	if list, _, _ := surprising(t, p.Steps, records); !t.Back {
 		e.spareForeign(ctx, p, list, records)
 	}
@@ -267,12 +268,4 @@ func (e *Engine) writer(user string) (metadata.Interface, error) {
 	}
 	e.writers[user] = w
 	return w, nil
-}
-
-func refsOf(items []item) []ObjectRef {
-	refs := make([]ObjectRef, len(items))
-	for i, it := range items {
-		refs[i] = it.ref
-	}
-	return refs
 }

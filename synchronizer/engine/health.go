@@ -69,7 +69,9 @@ func (e *Engine) Health(ctx context.Context, t Target) (Health, error) {
 		return Health{}, err
 	}
 	items = slices.DeleteFunc(items, func(it item) bool { return it.course.hook() || it.course.skipped != "" })
-	records := e.tracker.records(t.Owner, refsOf(items))
+	places, records := e.tracker.unwell(t, items)
+	well := len(items) - len(places)
+	items = itemsAt(items, places)
 	items = slices.DeleteFunc(items, func(it item) bool { return absent(it, records[it.ref]) })
 	verdicts := make([]verdict, len(items))
 	var unread []*Step
@@ -90,10 +92,19 @@ func (e *Engine) Health(ctx context.Context, t Target) (Health, error) {
 		return Health{}, err
 	}
 	h := summary(items, verdicts)
+	h.Total, h.Ready = h.Total+well, h.Ready+well
 	for i, v := range verdicts {
 		h.Degraded = h.Degraded || v.degraded(records[items[i].ref].sound)
 	}
 	return h, nil
+}
+
+func itemsAt(items []item, places []int) []item {
+	chosen := make([]item, len(places))
+	for i, place := range places {
+		chosen[i] = items[place]
+	}
+	return chosen
 }
 
 func summary(items []item, verdicts []verdict) Health {

@@ -39,7 +39,7 @@ func TestOrderOfDoing(t *testing.T) {
 		coursed(t, "ConfigMap", "sync", "sealift.dev/hook", "Sync", "sealift.dev/wave", "1"),
 		coursed(t, "ConfigMap", "early", "sealift.dev/wave", "-1"),
 	}
-	p, err := draft(Target{Owner: me, Release: "r", Prune: true}, items, map[ObjectRef]record{
+	p, err := drafted(Target{Owner: me, Release: "r", Prune: true}, items, map[ObjectRef]record{
 		{Kind: "ConfigMap", Namespace: "shop", Name: "gone1"}: {ref: ObjectRef{Kind: "ConfigMap", Namespace: "shop", Name: "gone1"}, owner: me, owned: true, rv: 1, wave: 1},
 		{Kind: "ConfigMap", Namespace: "shop", Name: "gone2"}: {ref: ObjectRef{Kind: "ConfigMap", Namespace: "shop", Name: "gone2"}, owner: me, owned: true, rv: 1, wave: 2},
 	}, time.Now())
@@ -99,7 +99,7 @@ func TestDecideHook(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			it := coursed(t, "ConfigMap", "hook", "sealift.dev/hook", test.phases)
 			target := Target{Owner: me, Release: "r", Attempt: now, Settled: test.settled, Correct: true, Prune: true}
-			p, err := draft(target, []item{it}, map[ObjectRef]record{ref: test.record}, time.Now())
+			p, err := drafted(target, []item{it}, map[ObjectRef]record{ref: test.record}, time.Now())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -117,7 +117,7 @@ func TestDecideHook(t *testing.T) {
 			if strings.Join(got, ", ") != test.want {
 				t.Errorf("%v, not %s", got, test.want)
 			}
-			p, err = draft(target, []item{thing("ConfigMap", "other")}, map[ObjectRef]record{ref: test.record}, time.Now())
+			p, err = drafted(target, []item{thing("ConfigMap", "other")}, map[ObjectRef]record{ref: test.record}, time.Now())
 			if err != nil {
 				t.Fatal(err)
 			}

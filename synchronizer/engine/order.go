@@ -88,8 +88,11 @@ func place(gk schema.GroupKind, fresh bool) (stage, int) {
 }
 
 func compareSteps(a, b *Step) int {
-	return cmp.Or(cmp.Compare(a.Hook.order(), b.Hook.order()), cmp.Compare(a.Wave, b.Wave), cmp.Compare(a.depth, b.depth),
-		cmp.Compare(a.stage, b.stage), cmp.Compare(a.rank, b.rank), compareRefs(a.Ref, b.Ref))
+	if c := cmp.Or(cmp.Compare(a.Hook.order(), b.Hook.order()), cmp.Compare(a.Wave, b.Wave), cmp.Compare(a.depth, b.depth),
+		cmp.Compare(a.stage, b.stage), cmp.Compare(a.rank, b.rank)); c != 0 {
+		return c
+	}
+	return compareRefs(a.Ref, b.Ref)
 }
 
 func compareStrings(pairs ...[2]string) int {

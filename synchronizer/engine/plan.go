@@ -174,15 +174,26 @@ func (s *Step) writes() bool {
 	return false
 }
 
-// draft decides for every wanted and every owned object; it changes nothing.
-func draft(t Target, items []item, records map[ObjectRef]record, now time.Time) (*Plan, error) {
-	p := &Plan{Owner: t.Owner, target: t, user: t.User, namespace: t.Namespace}
+// draft decides for every wanted and every owned object; it changes nothing. Calm items
+// are known to be unchanged; the records are of all others.
+func draft(t Target, items []item, calm []bool, records map[ObjectRef]record, now time.Time) (*Plan, error) {
+	p := &Plan{Owner: t.Owner, target: t, user: t.User, namespace: t.Namespace, Steps: make([]*Step, 0, len(items))}
 	depth, err := arrange(items)
 	if err != nil {
 		return nil, err
 	}
-	wanted := make(map[ObjectRef]struct{}, len(items))
-	for _, it := range items {
+	wanted := map[ObjectRef]struct{}{}
+	steps := make([]Step, len(items)) // in one piece: there may be thousands
+	for i, it := range items {
+		if calm[i] {
+			s := &steps[i]
+			s.rest(it)
+			if err := s.encode(t); err != nil {
+				return nil, err
+			}
+			p.Steps = append(p.Steps, s)
+			continue
+		}
 		wanted[it.ref] = struct{}{}
 		r, known := records[it.ref]
 		if it.course.hook() {
@@ -205,8 +216,8 @@ func draft(t Target, items []item, records map[ObjectRef]record, now time.Time) 
 		}
 		p.Steps = append(p.Steps, s)
 	}
-	for _, s := range p.Steps {
-		s.depth = depth[s.Ref]
+	for i := 0; i < len(p.Steps) && depth != nil; i++ {
+		p.Steps[i].depth = depth[p.Steps[i].Ref]
 	}
 	if err := p.stranded(); err != nil {
 		return nil, err
@@ -214,6 +225,12 @@ func draft(t Target, items []item, records map[ObjectRef]record, now time.Time) 
 	slices.SortFunc(p.Steps, compareSteps)
 	p.Steps = append(p.hookless(), strays(t, wanted, records, len(items) == 0)...)
 	return p, nil
+}
+
+// rest makes the step of an item that stays as it is.
+func (s *Step) rest(it item) {
+	s.Ref, s.Action, s.Wave, s.item, s.resource, s.wanted = it.ref, Unchanged, it.course.wave, it, it.resource, it.wanted
+	s.stage, s.rank = place(it.ref.GroupKind(), it.resource.definition != "")
 }
 
 func newStep(it item, t Target) (*Step, error) {

@@ -59,7 +59,8 @@ func BenchmarkPlanUnchanged(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		p, err := draft(t, items, tr.records(me, refsOf(items)), time.Now())
+		calm, records := tr.calm(t, items)
+		p, err := draft(t, items, calm, records, time.Now())
 		if err != nil || p.Count(Unchanged) != count {
 			b.Fatal(err, p.Count(Unchanged))
 		}

@@ -18,6 +18,11 @@ func thing(kind, name string) item {
 	return item{ref: ObjectRef{Kind: kind, Namespace: "shop", Name: name}, manifest: packed(o)}
 }
 
+// drafted decides about each item in full.
+func drafted(t Target, items []item, records map[ObjectRef]record, now time.Time) (*Plan, error) {
+	return draft(t, items, make([]bool, len(items)), records, now)
+}
+
 func packed(o *unstructured.Unstructured) *manifest {
 	m, err := pack(o)
 	if err != nil {
@@ -68,7 +73,7 @@ func TestDecide(t *testing.T) {
 			if test.record != nil {
 				records[it.ref] = *test.record
 			}
-			p, err := draft(Target{Owner: me, Correct: !test.report}, []item{it}, records, now)
+			p, err := drafted(Target{Owner: me, Correct: !test.report}, []item{it}, records, now)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -108,7 +113,7 @@ func TestDecideSpentJob(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			target := Target{Owner: me, Correct: true, Settled: test.settled}
-			p, err := draft(target, []item{test.it}, map[ObjectRef]record{test.it.ref: test.record}, time.Now())
+			p, err := drafted(target, []item{test.it}, map[ObjectRef]record{test.it.ref: test.record}, time.Now())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -129,7 +134,7 @@ func TestDecideRefusesAnothersObject(t *testing.T) {
 	it := thing("ConfigMap", "one")
 	it.resource.gvr.Resource = "configmaps"
 	theirs := record{ref: it.ref, owner: you, owned: true, rv: 1}
-	_, err := draft(Target{Owner: me}, []item{it}, map[ObjectRef]record{it.ref: theirs}, time.Now())
+	_, err := drafted(Target{Owner: me}, []item{it}, map[ObjectRef]record{it.ref: theirs}, time.Now())
 	if !errors.Is(err, ErrOwnedByAnother) || !strings.Contains(err.Error(), string(you)) || !strings.Contains(err.Error(), "ConfigMap shop/one") {
 		t.Errorf("error is %v", err)
 	}
@@ -137,7 +142,7 @@ func TestDecideRefusesAnothersObject(t *testing.T) {
 		t.Errorf("no way out in %v", err)
 	}
 	theirs.owned = false
-	if _, err := draft(Target{Owner: me}, []item{it}, map[ObjectRef]record{it.ref: theirs}, time.Now()); err != nil {
+	if _, err := drafted(Target{Owner: me}, []item{it}, map[ObjectRef]record{it.ref: theirs}, time.Now()); err != nil {
 		t.Errorf("a label alone is no claim: %v", err)
 	}
 }
@@ -172,7 +177,7 @@ func TestStrays(t *testing.T) {
 			if test.empty {
 				items = nil
 			}
-			p, err := draft(target, items, map[ObjectRef]record{ref: r}, time.Now())
+			p, err := drafted(target, items, map[ObjectRef]record{ref: r}, time.Now())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
+	"slices"
 )
 
 // prepared is a set of wanted objects with their identities, what their annotations
@@ -41,10 +43,21 @@ func (e *Engine) items(ctx context.Context, l *lookup, t Target) ([]item, error)
 		items[i].wanted = sha256.Sum256(items[i].manifest.body(items[i].ref.Namespace, t.Owner))
 		settled = settled && items[i].resource.definition == ""
 	}
+	slices.SortStableFunc(items, compareItems) // so that plans have little left to order
 	if settled {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		e.prepared[t.Owner] = &prepared{objects: t.Objects, namespace: t.Namespace, served: served, items: append([]item(nil), items...)}
 	}
 	return items, nil
+}
+
+// compareItems is the order of doing, as far as items alone tell it.
+func compareItems(a, b item) int {
+	stageA, rankA := place(a.ref.GroupKind(), a.resource.definition != "")
+	stageB, rankB := place(b.ref.GroupKind(), b.resource.definition != "")
+	if c := cmp.Or(cmp.Compare(a.course.wave, b.course.wave), cmp.Compare(stageA, stageB), cmp.Compare(rankA, rankB)); c != 0 {
+		return c
+	}
+	return compareRefs(a.ref, b.ref)
 }

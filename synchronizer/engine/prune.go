@@ -98,6 +98,9 @@ func remove(ctx context.Context, client metadata.Interface, s *Step) error {
 // but for those that failed.
 func (e *Engine) pending(p *Plan, failures map[*Step]bool) []ObjectRef {
 	var out []ObjectRef
+	if p.Count(Prune) == 0 {
+		return nil
+	}
 	records := e.tracker.records(p.Owner, nil)
 	for _, s := range p.Steps {
 		if r, there := records[s.Ref]; there && s.Action == Prune && !failures[s] && r.uid == s.uid {
