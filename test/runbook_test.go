@@ -175,3 +175,27 @@ func TestRegistryMoves(t *testing.T) {
 	copied("main", older.Digest)
 	w.refused("Downgrade")
 }
+
+// TestLostStatus: a Delivery whose status is gone, as after it was restored from a copy, is taken up again:
+// nothing that agrees is written, and what its release no longer holds goes, also of another kind.
+func TestLostStatus(t *testing.T) {
+	w := onFragile(t)
+	w.bystanders()
+	running, err := startSync(w.cluster)
+	must(t, err)
+	w.deliver(w.source("tag: main", ""))
+	w.equals(w.publish(map[string]string{"deploy/a.yaml": configMap("a", "1"), "deploy/s.yaml": service("s"), "deploy/web.yaml": deployment("web", 1, "example.com/web:1")}))
+	running.end(os.Interrupt)
+	pods := w.pods()
+	stored := w.stored()
+	w.kubectl("patch", "delivery", w.name, "-n", w.name, "--subresource=status", "--type=json", `--patch=[{"op":"remove","path":"/status"}]`)
+	release := w.publish(map[string]string{"deploy/s.yaml": ""})
+	w.runs()
+	w.equals(release)
+	if now := w.pods(); now != pods {
+		t.Errorf("pods were replaced:\n%s\nbefore:\n%s", now, pods)
+	}
+	if now := w.stored(); now != stored {
+		t.Errorf("objects were written:\n%s\nbefore:\n%s", now, stored)
+	}
+}

@@ -203,6 +203,7 @@ type reconciler struct {
 	accesses sync.Map // types.NamespacedName → access
 	checked  sync.Map // name of a TrustPolicy → checked
 	told     sync.Map // types.NamespacedName → told
+	recalled recollection
 	programs programs
 	sources  *sources
 	accepted *acceptance

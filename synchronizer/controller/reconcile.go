@@ -33,6 +33,9 @@ func (r *reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if d.Unreadable != "" {
 		return retryConflict(r.write(ctx, d, unreadable(d)))
 	}
+	if err := r.recall(ctx, d); err != nil {
+		return ctrl.Result{}, err
+	}
 	if !d.DeletionTimestamp.IsZero() {
 		return r.finalize(ctx, d)
 	}
@@ -166,10 +169,15 @@ func (r *reconciler) ensureFinalizer(ctx context.Context, d *v1alpha1.Delivery) 
 		return nil
 	}
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	kinds := d.Status.Kinds // recalled ones are not in the answer
 	if err := r.client.Patch(ctx, d, patch); err != nil {
 		return err
 	}
 	r.latest.Store(client.ObjectKeyFromObject(d), d.DeepCopy())
+	if len(kinds) == 0 {
+		r.recalled.isNew(d)
+	}
+	d.Status.Kinds = kinds
 	r.overlay(d)
 	return nil
 }
@@ -178,6 +186,7 @@ func (r *reconciler) forget(name types.NamespacedName) {
 	r.latest.Delete(name)
 	r.accesses.Delete(name)
 	r.told.Delete(name)
+	r.recalled.forget(name)
 	r.metrics.forget(name)
 	r.sources.use(name, nil)
 	r.owners.Delete(engine.OwnerOf(name.Namespace, name.Name))

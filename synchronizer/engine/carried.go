@@ -1,0 +1,70 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Carried lists the kinds of which there are objects with an owner's label, whoever
+// put it there, for all owners: by one list of metadata for each kind that the cluster
+// serves. It is for inventories that were lost.
+func (e *Engine) Carried(ctx context.Context) (map[Owner][]schema.GroupKind, error) {
+	lists, err := e.kinds.discovery.ServerPreferredResources()
+	if err != nil && !discovery.IsGroupDiscoveryFailedError(err) {
+		return nil, fmt.Errorf("listing the kinds of the cluster: %w", err)
+	}
+	var mu sync.Mutex
+	found := map[Owner][]schema.GroupKind{}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(16)
+	for _, list := range discovery.FilteredBy(discovery.SupportsAllVerbs{Verbs: []string{"list", "patch", "delete"}}, lists) {
+		gv, err := schema.ParseGroupVersion(list.GroupVersion)
+		if err != nil {
+			continue
+		}
+		for _, r := range list.APIResources {
+			group.Go(func() error {
+				owners, err := e.carriers(ctx, gv.WithResource(r.Name))
+				mu.Lock()
+				defer mu.Unlock()
+				for _, owner := range owners {
+					found[owner] = append(found[owner], schema.GroupKind{Group: gv.Group, Kind: r.Kind})
+				}
+				return err
+			})
+		}
+	}
+	return found, group.Wait()
+}
+
+// carriers are the owners that objects of a resource name.
+func (e *Engine) carriers(ctx context.Context, resource schema.GroupVersionResource) ([]Owner, error) {
+	var owners []Owner
+	options := metav1.ListOptions{LabelSelector: OwnerLabel, Limit: 500}
+	for {
+		page, err := e.own.Resource(resource).List(ctx, options)
+		if apierrors.IsNotFound(err) || apierrors.IsMethodNotSupported(err) {
+			return owners, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("listing %s: %w", resource.GroupResource(), err)
+		}
+		for i := range page.Items {
+			if owner := Owner(page.Items[i].Labels[OwnerLabel]); !slices.Contains(owners, owner) {
+				owners = append(owners, owner)
+			}
+		}
+		if options.Continue = page.Continue; options.Continue == "" {
+			return owners, nil
+		}
+	}
+}
