@@ -16,6 +16,8 @@ type Cost struct {
 	// Limit is the bare loop's time for the same objects, Ratio ours to that; zero where
 	// there is no such loop.
 	Limit float64 `json:"limitSeconds,omitempty"`
+	// Seen is the loop's time until the controller manager has seen each Deployment.
+	Seen  float64 `json:"seenSeconds,omitempty"`
 	Ratio float64 `json:"ratio,omitempty"`
 	// API counts requests by verb, as the API server's audit log has them; dry runs are
 	// told apart, opened watches are counted, and leases are left out.

@@ -135,7 +135,7 @@ func (o Options) live(ctx context.Context, name string, apps []*app) (Fleet, err
 
 // limits are the bare loop's times for all objects, and for one changed object of each
 // application.
-func (o Options) limits(ctx context.Context, apps []*app, objects []*unstructured.Unstructured) (install, upgrade float64, err error) {
+func (o Options) limits(ctx context.Context, apps []*app, objects []*unstructured.Unstructured) (install, upgrade limit, err error) {
 	err = o.onSite(ctx, apps, func(s *site, f *fleet) error {
 		if install, err = bareLoop(ctx, s.cluster, objects); err != nil {
 			return err
@@ -172,7 +172,7 @@ func (o Options) onSite(ctx context.Context, apps []*app, act func(*site, *fleet
 	return act(s, f)
 }
 
-func (c *Cost) against(limit float64) { c.Limit, c.Ratio = limit, c.Seconds/limit }
+func (c *Cost) against(l limit) { c.Limit, c.Seen, c.Ratio = l.sent, l.seen, c.Seconds/l.sent }
 
 // install brings a fleet in: its releases are published and its Deliveries made before
 // the process starts.
@@ -264,9 +264,9 @@ func (o Options) hopeless(ctx context.Context, fleets []Fleet) (Hopeless, error)
 		if _, h.Install, err = s.install(ctx, f); err != nil {
 			return err
 		}
-		h.Install.against(h.Alone)
+		h.Install.against(limit{sent: h.Alone})
 		h.Upgrade, err = s.upgrade(ctx, f, "upgraded")
-		h.Upgrade.against(h.After)
+		h.Upgrade.against(limit{sent: h.After})
 		return err
 	})
 	if err != nil {

@@ -42,13 +42,16 @@ type row struct {
 func table(out io.Writer, title string, rows []row) error {
 	fmt.Fprintln(out, title)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "\tseconds\tlimit\tratio\tregistry requests\tCPU seconds\tpeak, MiB\tsteady, MiB\t  API requests")
+	fmt.Fprintln(w, "\tseconds\tlimit\tseen\tratio\tregistry requests\tCPU seconds\tpeak, MiB\tsteady, MiB\t  API requests")
 	for _, r := range rows {
-		limit, ratio := "", ""
+		limit, seen, ratio := "", "", ""
 		if r.Limit > 0 {
 			limit, ratio = fmt.Sprintf("%.2f", r.Limit), fmt.Sprintf("%.2f", r.Ratio)
 		}
-		fmt.Fprintf(w, "%s\t%.2f\t%s\t%s\t%d\t%.2f\t%.0f\t%.0f\t  %s\n", r.name, r.Seconds, limit, ratio, r.Registry, r.CPU,
+		if r.Seen > 0 {
+			seen = fmt.Sprintf("%.2f", r.Seen)
+		}
+		fmt.Fprintf(w, "%s\t%.2f\t%s\t%s\t%s\t%d\t%.2f\t%.0f\t%.0f\t  %s\n", r.name, r.Seconds, limit, seen, ratio, r.Registry, r.CPU,
 			float64(r.PeakBytes)/(1<<20), float64(r.SteadyBytes)/(1<<20), verbs(r.API))
 	}
 	return w.Flush()
