@@ -13,7 +13,7 @@ import (
 // tailorTimeout bounds what a pass makes of a release. That is work, and nothing in it
 // waits for anybody outside; but patches for thousands of objects take seconds, and
 // take turns with those of other Deliveries.
-const tailorTimeout = 3 * time.Minute
+const tailorTimeout = 90 * time.Second
 
 // tailored is what this cluster has of a release, made once.
 type tailored struct {

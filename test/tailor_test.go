@@ -264,3 +264,26 @@ subjects: [{kind: ServiceAccount, name: tenant, namespace: %[1]s}]
 	w.kubectl("annotate", "delivery", w.name, "-n", w.name, "sealift.dev/requestedAt=now")
 	w.delivered(release)
 }
+
+// TestSecretsStayUntold: who refuses an object quotes what it holds; what came from a
+// Secret is told neither by the status nor by Events.
+func TestSecretsStayUntold(t *testing.T) {
+	t.Parallel()
+	w := onSync(t)
+	w.kubectl("create", "secret", "generic", "private", "-n", w.name, "--from-literal=token=t0ken-of-mine", "--from-literal=port=http")
+	w.deliver(w.source("tag: main", "  substituteFrom: [{kind: Secret, name: private}]\n"))
+	w.publish(map[string]string{"deploy/a.yaml": `
+apiVersion: v1
+kind: Service
+metadata: {name: shop}
+spec: {type: "${token}", ports: [{port: 80, targetPort: "${token}-${token}"}]}
+`})
+	message := w.refused("PreflightFailed")
+	if !strings.Contains(message, "(masked)") || !strings.Contains(message, "spec.type") {
+		t.Errorf("the message is %s", message)
+	}
+	told := w.kubectl("get", "deliveries,events", "-n", w.name, "-o", "yaml")
+	if !strings.Contains(told, "PreflightFailed") || strings.Contains(told, "t0ken") {
+		t.Errorf("the value of the Secret is told:\n%s", told)
+	}
+}

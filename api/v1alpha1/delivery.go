@@ -169,7 +169,7 @@ type DeliverySpec struct {
 	Patches []Patch `json:"patches,omitempty"`
 
 	// TargetNamespace replaces the namespace of all namespaced objects.
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="targetNamespace is a namespace: lower-case letters, digits and '-'"
 	// +kubebuilder:validation:MaxLength=63
 	// +optional
 	TargetNamespace string `json:"targetNamespace,omitempty"`
@@ -217,7 +217,7 @@ type IgnoreFields struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MaxLength=512
-	// +kubebuilder:validation:items:Pattern=`^(/([^~/]|~[01])+)+$`
+	// +kubebuilder:validation:XValidation:rule="self.all(p, p.matches('^(/([^~/]|~[01])+)+$'))",message="ignoreFields.paths are JSON pointers, as /spec/replicas; '~' is written ~0, and '/' in a name ~1"
 	// +listType=atomic
 	Paths []string `json:"paths"`
 }
@@ -245,6 +245,7 @@ type HealthRule struct {
 
 // Dependency is another Delivery of the same namespace.
 type Dependency struct {
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",message="a name has lower-case letters, digits, '-' and '.', and is of the Delivery's own namespace"
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
@@ -264,6 +265,7 @@ type Decryption struct {
 
 // Patch is a kustomize patch: a strategic merge patch, or a list of operations of a
 // JSON patch (RFC 6902).
+// +kubebuilder:validation:XValidation:rule="has(self.target) || !(self.patch.startsWith('- ') || self.patch.startsWith('['))",message="a patch that is a list of operations needs a target"
 type Patch struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=65536
@@ -307,6 +309,7 @@ type SubstituteValue string
 type SubstituteSource struct {
 	// +kubebuilder:validation:Enum=ConfigMap;Secret
 	Kind string `json:"kind"`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",message="a name has lower-case letters, digits, '-' and '.', and is of the Delivery's own namespace"
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
@@ -319,12 +322,13 @@ type SubstituteSource struct {
 // +kubebuilder:validation:XValidation:rule="[has(self.tag), has(self.semver), has(self.digest)].filter(x, x).size() == 1",message="source needs exactly one of tag, semver and digest"
 type Source struct {
 	// URL is oci://HOST/REPOSITORY.
-	// +kubebuilder:validation:Pattern=`^oci://[^/\s@]+/[^\s@:]+$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^oci://[^/@[:space:]]+/[^@:[:space:]]+$')",message="source.url is oci://HOST/REPOSITORY, without a tag, a digest or a user"
 	// +kubebuilder:validation:MaxLength=512
 	URL string `json:"url"`
 
 	// Tag is followed as it moves.
-	// +kubebuilder:validation:Pattern=`^[\w][\w.-]{0,127}$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9_][A-Za-z0-9_.-]*$')",message="source.tag has letters, digits, '_', '.' and '-', and begins with none of the last two"
+	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	Tag string `json:"tag,omitempty"`
 
@@ -335,7 +339,8 @@ type Source struct {
 	Semver string `json:"semver,omitempty"`
 
 	// Digest pins one release: sha256:<64 hex digits>.
-	// +kubebuilder:validation:Pattern=`^sha256:[0-9a-f]{64}$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^sha256:[0-9a-f]{64}$')",message="source.digest is sha256: and 64 hexadecimal digits, in lower case"
+	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	Digest string `json:"digest,omitempty"`
 
@@ -357,6 +362,7 @@ type Source struct {
 
 // SecretRef names a Secret in the same namespace.
 type SecretRef struct {
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",message="a name has lower-case letters, digits, '-' and '.', and is of the Delivery's own namespace"
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`

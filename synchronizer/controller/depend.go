@@ -146,8 +146,11 @@ func findCycle(d *v1alpha1.Delivery, get func(name string) (*v1alpha1.Delivery, 
 			}
 			seen[name] = true
 			next, err := get(name)
-			if err != nil || next == nil {
+			if err != nil {
 				return nil, err
+			}
+			if next == nil {
+				continue // others may lead back
 			}
 			if cycle, err := follow(next, append(way, name)); cycle != nil || err != nil {
 				return cycle, err

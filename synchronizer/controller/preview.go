@@ -65,7 +65,7 @@ func Preview(ctx context.Context, o PreviewOptions) (synchronizer.Preview, error
 	if err != nil && !apierrors.IsForbidden(err) { // the status says the same, as long as nobody made the Delivery anew
 		return synchronizer.Preview{}, err
 	}
-	private, err := secretVariables(ctx, &d, eyes)
+	private, err := secretVariables(ctx, &d, eyes.content)
 	if err != nil {
 		return synchronizer.Preview{}, err
 	}
@@ -128,13 +128,13 @@ func newReader(ctx context.Context, o PreviewOptions, eyes *eyes, d *v1alpha1.De
 }
 
 // secretVariables are the values that d takes from Secrets.
-func secretVariables(ctx context.Context, d *v1alpha1.Delivery, eyes *eyes) ([]string, error) {
+func secretVariables(ctx context.Context, d *v1alpha1.Delivery, read func(context.Context, sourceName) (content, error)) ([]string, error) {
 	var values []string
 	for _, from := range d.Spec.SubstituteFrom {
 		if from.Kind != "Secret" {
 			continue
 		}
-		held, err := eyes.content(ctx, sourceName{resource: secrets, NamespacedName: types.NamespacedName{Namespace: d.Namespace, Name: from.Name}})
+		held, err := read(ctx, sourceName{resource: secrets, NamespacedName: types.NamespacedName{Namespace: d.Namespace, Name: from.Name}})
 		if err != nil {
 			return nil, fmt.Errorf("reading the Secret %s/%s: %w", d.Namespace, from.Name, err)
 		}

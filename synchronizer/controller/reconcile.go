@@ -72,7 +72,7 @@ func (r *reconciler) deliver(ctx context.Context, d *v1alpha1.Delivery) (ctrl.Re
 		err = asked.Blocked // the next release would wait for ever
 	}
 	r.metrics.pass(client.ObjectKeyFromObject(d), outcome, err, time.Since(begun))
-	err = r.whose(ctx, d, err)
+	err = r.veil(ctx, d, r.whose(ctx, d, err))
 	if accessHelps(d, err) {
 		r.accesses.Delete(client.ObjectKeyFromObject(d))
 	}
