@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/restmapper"
 )
 
@@ -15,6 +16,15 @@ import (
 type fixed struct{ meta.RESTMapper }
 
 func (fixed) Reset() {}
+
+// offered says of Deployments that all may be done with them.
+type offered struct {
+	discovery.CachedDiscoveryInterface
+}
+
+func (offered) ServerResourcesForGroupVersion(string) (*metav1.APIResourceList, error) {
+	return &metav1.APIResourceList{APIResources: []metav1.APIResource{{Name: "deployments", Verbs: metav1.Verbs{"list", "watch", "patch", "delete"}}}}, nil
+}
 
 // BenchmarkPlanUnchanged is what a pass costs that finds 5,000 objects as they were applied.
 func BenchmarkPlanUnchanged(b *testing.B) {
@@ -39,7 +49,7 @@ func BenchmarkPlanUnchanged(b *testing.B) {
 		VersionedResources: map[string][]metav1.APIResource{"v1": {{Name: "deployments", Kind: "Deployment", Namespaced: true}}},
 	}}
 	tr := newTracker(func(Owner) {})
-	e := &Engine{kinds: &kinds{mapper: fixed{restmapper.NewDiscoveryRESTMapper(groups)}}, tracker: tr, prepared: map[Owner]*prepared{}}
+	e := &Engine{kinds: &kinds{discovery: offered{}, mapper: fixed{restmapper.NewDiscoveryRESTMapper(groups)}}, tracker: tr, prepared: map[Owner]*prepared{}}
 	items, err := e.kinds.lookup(t.Objects).resolve(b.Context(), t)
 	if err != nil {
 		b.Fatal(err)
