@@ -99,10 +99,7 @@ func await(ctx context.Context, s streams, client *console.Client, timeout time.
 	now, err := client.Wait(ctx, tickets, func(d console.Summary) {
 		fmt.Fprintf(s.Err, "delivery %s/%s: %s: %s\n", d.Namespace, d.Name, d.Reason, oneLine(d.Message))
 	})
-	if err != nil {
-		return nil, err
-	}
-	var failed []error
+	failed := []error{err}
 	for _, d := range now {
 		if !d.IsReady() {
 			failed = append(failed, errNotReady{d})

@@ -19,8 +19,8 @@ type waiting struct {
 	errs []error
 }
 
-// Wait returns when the synchronizer has answered what was asked, with all Deliveries in
-// the order of the tickets. On the way it tells how a Delivery is whenever that changes.
+// Wait returns when the synchronizer has answered what was asked, with the Deliveries that
+// it answered for in the order of the tickets. On the way it tells how a Delivery is whenever that changes.
 // When ctx ends before, the error says how far each came.
 func (c *Client) Wait(ctx context.Context, tickets []Ticket, tell func(Summary)) ([]Summary, error) {
 	if len(tickets) == 0 {
@@ -43,7 +43,11 @@ func (c *Client) Wait(ctx context.Context, tickets []Ticket, tell func(Summary))
 	}
 	var now []Summary
 	for _, t := range tickets {
-		now = append(now, w.last[types.NamespacedName{Namespace: t.Namespace, Name: t.Name}].Summary)
+		name := types.NamespacedName{Namespace: t.Namespace, Name: t.Name}
+		d, there := w.last[name]
+		if _, open := w.open[name]; there && !open {
+			now = append(now, d.Summary)
+		}
 	}
 	return now, errors.Join(append(w.errs, err)...)
 }

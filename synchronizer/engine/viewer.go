@@ -55,6 +55,7 @@ func NewViewer(config *rest.Config, user string) (*Engine, error) {
 		if v.user, err = newEyes(other); err != nil {
 			return nil, fmt.Errorf("acting as %s: %w", user, err)
 		}
+		e.own = v.user.client // what the plan looks at one by one
 	}
 	e.watches.viewer = v
 	return e, nil
