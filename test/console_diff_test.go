@@ -93,6 +93,7 @@ func TestDiffAgainstCluster(t *testing.T) {
 	}
 
 	w.reader()
+	w.masked()
 	w.publish(map[string]string{"deploy/svc.yaml": strings.Replace(service("bad"), "port: 80", "port: 99999999", 1)}, "--allow-secrets")
 	refused := false
 	for _, o := range w.planned(1).Objects {
@@ -107,6 +108,24 @@ func TestDiffAgainstCluster(t *testing.T) {
 	}
 	w.console(2, "diff", "--delivery", w.name, "--key", w.ci.Public)
 	w.quiet(begun)
+}
+
+// masked has a value of a Secret in a ConfigMap, by a variable.
+func (w *world) masked() {
+	w.t.Helper()
+	w.kubectl("create", "secret", "generic", "private", "-n", w.name, "--from-literal=token=geheim-3")
+	w.kubectl("patch", "delivery", w.name, "-n", w.name, "--type=merge", `--patch={"spec":{"substituteFrom":[{"kind":"Secret","name":"private"}]}}`)
+	w.publish(map[string]string{"deploy/a.yaml": configMap("a", "x ${token}"), "deploy/b.yaml": configMap("b", "${token}")}, "--allow-secrets")
+	if got := w.planned(0).of("ConfigMap", "a"); got != "Update data.value:(masked)>(masked)" {
+		w.t.Errorf("a value of a Secret in a ConfigMap: %q", got)
+	}
+	for _, format := range []string{"json", "markdown"} {
+		if out, problem := w.console(0, "diff", "--delivery", w.name, "-o", format); strings.Contains(out+problem, "geheim") {
+			w.t.Errorf("a value of a Secret is shown: %s%s", out, problem)
+		}
+	}
+	w.kubectl("patch", "delivery", w.name, "-n", w.name, "--type=merge", `--patch={"spec":{"substituteFrom":null}}`)
+	w.publish(map[string]string{"deploy/a.yaml": configMap("a", "2"), "deploy/b.yaml": ""}, "--allow-secrets")
 }
 
 // reader compares as somebody who may read all, and neither impersonate nor write.

@@ -92,7 +92,7 @@ func happened(before, after seen) string {
 
 // TestDiffIsTheNextPass: over some releases that chance made, with drift and with objects
 // of others in between, the next pass does just what the diff said, and nothing else. Who
-// may read that namespace only, and act as its service account, is told the same.
+// may only act as its service account is told the same.
 func TestDiffIsTheNextPass(t *testing.T) {
 	t.Parallel()
 	w := onSync(t)
@@ -116,7 +116,7 @@ func TestDiffIsTheNextPass(t *testing.T) {
 		}
 		plan := w.planned(4, "--exit-code")
 		if same := w.planned(4, "--exit-code", "--kubeconfig", tenant); !reflect.DeepEqual(plan.Objects, same.Objects) {
-			t.Fatalf("who may read the namespace only is told\n%v, and not\n%v", same.Objects, plan.Objects)
+			t.Fatalf("who may only act as the service account is told\n%v, and not\n%v", same.Objects, plan.Objects)
 		}
 		if out, problem := w.console(0, "resume", w.name, "--wait"); !strings.Contains(problem, "is ready") {
 			t.Fatalf("resumed: %s%s", out, problem)
@@ -181,12 +181,12 @@ func releaseOf(before, next map[string]lot) map[string]string {
 	return files
 }
 
-// tenantOf makes a kubeconfig for somebody who may read the namespace, and act as its
-// service account, and nothing in the cluster.
+// tenantOf makes a kubeconfig for somebody who may read the Deliveries of the namespace, and
+// act as its service account, and nothing else.
 func (w *world) tenantOf() string {
 	w.t.Helper()
 	w.kubectl("create", "serviceaccount", "tenant", "-n", w.name)
-	w.kubectl("create", "role", "tenant", "-n", w.name, "--verb=get,list", "--resource=*.*")
+	w.kubectl("create", "role", "tenant", "-n", w.name, "--verb=get,list", "--resource=deliveries.sealift.dev")
 	w.kubectl("create", "rolebinding", "tenant", "-n", w.name, "--role=tenant", "--serviceaccount="+w.name+":tenant")
 	w.kubectl("create", "role", "deployer", "-n", w.name, "--verb=impersonate", "--resource=serviceaccounts", "--resource-name=deployer")
 	w.kubectl("create", "rolebinding", "deployer", "-n", w.name, "--role=deployer", "--serviceaccount="+w.name+":tenant")
