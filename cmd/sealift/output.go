@@ -30,7 +30,10 @@ func checkOutput(format string, known ...string) error {
 // outputFlag adds -o, with the formats that a command has besides the one for people.
 func outputFlag(cmd *cobra.Command, to *string, what string, formats ...string) {
 	cmd.Flags().StringVarP(to, "output", "o", "", what+": "+strings.Join(formats, ", "))
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp)) // fails without the flag
+	words := func(_ *cobra.Command, _ []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		return beginning(formats, begun)
+	}
+	_ = cmd.RegisterFlagCompletionFunc("output", words) // fails without the flag
 }
 
 func printJSON(w io.Writer, value any) error { return printDocument(w, "json", value) }
