@@ -32,11 +32,8 @@ func (r *reconciler) recall(ctx context.Context, d *v1alpha1.Delivery) error {
 	if !equal(d.Status, v1alpha1.DeliveryStatus{}) || r.recalled.is(name, d.UID) {
 		return nil
 	}
-	known, err := r.accepted.of(ctx, name)
-	if err != nil {
-		return err
-	}
-	if !controllerutil.ContainsFinalizer(d, finalizer) && len(known.marks) == 0 {
+	known, err := r.accepted.of(ctx, name) // one that cannot be read is one, and the pass says so
+	if err == nil && !controllerutil.ContainsFinalizer(d, finalizer) && len(known.marks) == 0 {
 		return nil
 	}
 	kinds, err := r.recalled.of(ctx, r.engine, d)
