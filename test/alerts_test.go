@@ -256,9 +256,9 @@ func altered(t *testing.T, text, pattern string) string {
 	return series.ReplaceAllString(text, "$1 5e+08")
 }
 
-// failedPasses counts the passes that failed when the synchronizer began to write.
+// failedPasses counts the passes whose status could not be written.
 func failedPasses(text string) string {
-	return regexp.MustCompile(`sealift_passes_total\{outcome="failed",step="(?:begin|accept|read)"\} \d+`).FindString(text)
+	return regexp.MustCompile(`sealift_passes_total\{outcome="failed",step="status"\} \d+`).FindString(text)
 }
 
 // changedByHand changes objects several times, and waits for each correction.

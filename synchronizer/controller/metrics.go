@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 
 	"sealift.dev/synchronizer"
@@ -132,6 +133,13 @@ func (m *metrics) pass(name types.NamespacedName, out synchronizer.Outcome, err 
 	}
 	m.healed.Add(float64(len(healed)))
 	m.found.Add(float64(m.fresh(name, healed, out.Drifted)))
+}
+
+// untold counts a pass of which the status does not tell: it could not be written.
+func (m *metrics) untold(err error) {
+	if !apierrors.IsConflict(err) {
+		m.passes.WithLabelValues("failed", "status").Inc()
+	}
 }
 
 // fresh counts what drifted and had not at the pass before. Drift that is only

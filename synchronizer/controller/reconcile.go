@@ -78,6 +78,7 @@ func (r *reconciler) deliver(ctx context.Context, d *v1alpha1.Delivery) (ctrl.Re
 	}
 	again, err := r.report(ctx, d, asked, outcome, err, begun)
 	if err != nil {
+		r.metrics.untold(err)
 		return retryConflict(err)
 	}
 	if outcome.Quarantine {
