@@ -136,6 +136,29 @@ func TestUnsupportedKinds(t *testing.T) {
 	}
 }
 
+// TestAbsentStrayIsPrunedOnce: what is gone already, and no watch told of, is not deleted
+// in every pass, and leaves the inventory.
+func TestAbsentStrayIsPrunedOnce(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "absent-stray")
+	r.want(fixedService, dataMap("one", "1"))
+	r.deliver()
+	r.settle()
+	r.deaf.Store(true)
+	must(t, r.cluster.Resource(core("configmaps")).Namespace(r.namespace).Delete(r.ctx, "one", metav1.DeleteOptions{}))
+	r.want(fixedService)
+	if report := r.deliver(); len(report.Pruned) != 1 {
+		t.Errorf("pruned %v", report.Pruned)
+	}
+	r.requests.take()
+	if report := r.deliver(); len(report.Pruned) > 0 || len(r.requests.take()) > 0 {
+		t.Errorf("pruned %v again", report.Pruned)
+	}
+	if kinds := r.engine.Remaining(r.plan()); len(kinds) != 1 {
+		t.Errorf("the inventory is %v", kinds)
+	}
+}
+
 // TestFullPass: what no watch showed is found by applying again, and what stays as it
 // is costs nothing before.
 func TestFullPass(t *testing.T) {

@@ -209,8 +209,8 @@ func (e *Engine) locate(l *lookup, p *Plan) error {
 
 // Remaining is the inventory after a pass: the kinds that the plan wants, and
 // those of which the owner still has an object, or may have one because they
-// cannot be watched now. Prune confirms deletions by the watches only, so that
-// a kind leaves when its last object is gone.
+// cannot be watched now. Deletions are confirmed by the watches, or by an API server
+// that has no such object, so that a kind leaves when its last object is gone.
 func (e *Engine) Remaining(p *Plan) []schema.GroupKind {
 	kinds := e.tracker.kindsOf(p.Owner)
 	for _, s := range p.Steps {

@@ -207,7 +207,7 @@ func (e *Engine) clear(ctx context.Context, client metadata.Interface, s *Step, 
 	e.tracker.forget(s.Ref)
 	former := *s
 	former.uid = live.UID
-	if err := remove(ctx, client, &former); err != nil {
+	if _, err := remove(ctx, client, &former); err != nil {
 		return err
 	}
 	still, err := look(ctx, e.own, s)

@@ -60,7 +60,10 @@ func (e *Engine) Prune(ctx context.Context, p *Plan) (Report, error) {
 
 func (e *Engine) pruneStep(ctx context.Context, client metadata.Interface, p *Plan, s *Step) error {
 	e.tracker.forget(s.Ref)
-	err := remove(ctx, client, s)
+	absent, err := remove(ctx, client, s)
+	if absent {
+		e.tracker.absent(s.Ref, s.uid)
+	}
 	if !apierrors.IsForbidden(err) || !p.outside(s.Ref) {
 		return err
 	}
@@ -78,20 +81,24 @@ func (e *Engine) spare(p *Plan, s *Step) {
 	e.tracker.spare(s.Ref, s.uid, s.Reason)
 }
 
-// remove deletes the very object that the plan saw, whatever has its name now.
-func remove(ctx context.Context, client metadata.Interface, s *Step) error {
+// remove deletes the very object that the plan saw, whatever has its name now. Absent
+// says that the API server has nothing of that name.
+func remove(ctx context.Context, client metadata.Interface, s *Step) (absent bool, err error) {
 	background := metav1.DeletePropagationBackground
 	options := metav1.DeleteOptions{
 		Preconditions:     &metav1.Preconditions{UID: &s.uid},
 		PropagationPolicy: &background,
 	}
-	return persist(ctx, func(ctx context.Context) error {
+	err = persist(ctx, func(ctx context.Context) error {
 		err := client.Resource(s.resource.gvr).Namespace(s.Ref.Namespace).Delete(ctx, s.Ref.Name, options)
 		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+			// What serves no such path knows nothing of the object.
+			absent = apierrors.IsNotFound(err) && !apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
 			return nil
 		}
 		return err
 	})
+	return absent, err
 }
 
 // pending lists objects of the plan's Prune steps that the watches still show,

@@ -160,7 +160,7 @@ func renamed(body []byte, name string) ([]byte, error) {
 // earlier pass did not so already. The error is an *awaited when that takes longer.
 func (e *Engine) vacate(ctx context.Context, client metadata.Interface, s *Step) error {
 	e.tracker.forget(s.Ref)
-	if err := remove(ctx, client, s); err != nil {
+	if _, err := remove(ctx, client, s); err != nil {
 		return err
 	}
 	pause := firstLook

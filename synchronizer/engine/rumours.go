@@ -9,7 +9,8 @@ const (
 	// An owner hears of strangers' objects paceBurst times at once, and then once a
 	// rumourEvery.
 	rumourEvery = 10 * time.Second
-	// Beyond maxRumours owners those are forgotten who heard nothing lately.
+	// Beyond maxRumours owners those are forgotten who heard nothing lately, where that
+	// was not tried within this rumourEvery.
 	maxRumours = 4096
 )
 
@@ -42,8 +43,8 @@ func (t *tracker) hear(tell notices, r *record, owner Owner) {
 	}
 	heard := t.rumours[owner]
 	if heard == nil {
-		if len(t.rumours) >= maxRumours {
-			now := t.now()
+		if now := t.now(); len(t.rumours) >= maxRumours && now.Sub(t.swept) >= rumourEvery {
+			t.swept = now
 			maps.DeleteFunc(t.rumours, func(_ Owner, h *rumours) bool { return !h.postponed && h.pace.due.Before(now) })
 		}
 		heard = &rumours{}

@@ -49,3 +49,25 @@ func TestRumoursAreBounded(t *testing.T) {
 		t.Errorf("%d owners are remembered", len(tr.rumours))
 	}
 }
+
+// TestManyRumoursCostLittle: the labels of very many owners at once do not have all of
+// them looked through for each.
+func TestManyRumoursCostLittle(t *testing.T) {
+	tr := newTracker(func(Owner) {})
+	now := time.Unix(1_000_000, 0)
+	tr.now = func() time.Time { return now }
+	hear := func(owner Owner) { tr.hear(notices{}, &record{}, owner) }
+	for i := range maxRumours + 1 {
+		hear(Owner(fmt.Sprint(i)))
+	}
+	tr.rumours["lately"] = &rumours{pace: pace{due: now.Add(-1)}}
+	hear("one")
+	if tr.rumours["lately"] == nil {
+		t.Error("all were looked through twice at once")
+	}
+	now = now.Add(rumourEvery)
+	hear("another")
+	if tr.rumours["lately"] != nil {
+		t.Error("nothing is forgotten")
+	}
+}

@@ -28,6 +28,7 @@ type tracker struct {
 	// yielding are the objects with fields that are given up when others set them.
 	yielding map[ObjectRef]*yielding
 	rumours  map[Owner]*rumours
+	swept    time.Time // when rumours were looked through last
 }
 
 // record is one object. rv is zero while the object is not known to be there;
@@ -361,14 +362,16 @@ func (t *tracker) allow(ref ObjectRef, uid types.UID) {
 
 // dropKind forgets all objects of a kind that is watched no longer.
 func (t *tracker) dropKind(gk schema.GroupKind) {
-	t.update(func(tell notices) {
-		for ref, r := range t.objects {
-			if ref.GroupKind() == gk {
-				t.hear(tell, r, r.owner)
-				t.drop(r)
-			}
+	t.update(func(tell notices) { t.dropAll(gk, tell) })
+}
+
+func (t *tracker) dropAll(gk schema.GroupKind, tell notices) {
+	for ref, r := range t.objects {
+		if ref.GroupKind() == gk {
+			t.hear(tell, r, r.owner)
+			t.drop(r)
 		}
-	})
+	}
 }
 
 // dropOwner forgets what was applied for an owner.

@@ -303,6 +303,7 @@ func (k *kindWatch) wait(ctx context.Context) error {
 type sink struct {
 	kind    *kindWatch
 	tracker *tracker
+	newest  uint64 // how far the reflector has read
 }
 
 // Add takes in a new object.
@@ -347,8 +348,12 @@ func (s *sink) Replace(list []any, rv string) error {
 		}
 		objects = append(objects, seen)
 	}
-	if s.live() {
-		s.tracker.replace(s.kind.gk, objects, parseVersion(rv))
+	if version := parseVersion(rv); s.live() {
+		if s.restored(version) {
+			s.tracker.relearn(s.kind.gk, objects)
+		} else {
+			s.tracker.replace(s.kind.gk, objects, version)
+		}
 		s.kind.readying.Do(func() { close(s.kind.ready) })
 	}
 	return nil
