@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -59,21 +60,44 @@ func (b *beginning) restore(d *v1alpha1.Delivery, accepted watermarks) {
 
 // underway is what was begun for d, which has the status that the API server has; nil
 // where the status tells it all.
-func (r *reconciler) underway(d *v1alpha1.Delivery) (*beginning, watermarks) {
+func (r *reconciler) underway(d *v1alpha1.Delivery) *beginning {
 	if r.accepted == nil {
-		return nil, nil
+		return nil
 	}
 	found, err := r.accepted.merged(client.ObjectKeyFromObject(d))
 	if err != nil || found.begun == nil || found.begun.Base != baseOf(d) {
-		return nil, nil
+		return nil
 	}
-	return found.begun, found.marks
+	return found.begun
+}
+
+// remind adds the kinds of b to the status of d where nobody can have told them: Ready
+// turns with the end of what was begun. Another version, which writes other fields, may
+// have begun it, or somebody else wrote the status.
+func (b *beginning) remind(d *v1alpha1.Delivery) {
+	ready := meta.FindStatusCondition(d.Status.Conditions, v1alpha1.ConditionReady)
+	if ready == nil || ready.LastTransitionTime.Unix() >= b.At.Unix() {
+		return
+	}
+	for _, kind := range b.Kinds {
+		if !slices.Contains(d.Status.Kinds, kind) {
+			d.Status.Kinds = append(d.Status.Kinds, kind)
+		}
+	}
 }
 
 // overlay adds to the status of d what was begun and is not told so far.
 func (r *reconciler) overlay(d *v1alpha1.Delivery) {
-	if b, marks := r.underway(d); b != nil {
-		b.restore(d, marks)
+	if r.accepted == nil {
+		return
+	}
+	found, err := r.accepted.merged(client.ObjectKeyFromObject(d))
+	switch b := found.begun; {
+	case err != nil || b == nil:
+	case b.Base == baseOf(d):
+		b.restore(d, found.marks)
+	default:
+		b.remind(d)
 	}
 }
 
@@ -88,11 +112,11 @@ func (r *reconciler) holdsBack(ctx context.Context, d *v1alpha1.Delivery, out sy
 	if err != nil || stored.UID != d.UID {
 		return false, 0
 	}
-	began, _ := r.underway(stored)
+	began := r.underway(stored)
 	var since time.Duration
 	switch {
 	case began != nil:
-		since = time.Since(began.At.Time)
+		since = time.Since(began.At.Time).Abs() // another machine's clock may be ahead
 	case out.Asking > 0 || out.Running == nil:
 		return false, 0
 	default:

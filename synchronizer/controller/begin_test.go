@@ -48,3 +48,39 @@ func TestBegunIsRead(t *testing.T) {
 		}
 	}
 }
+
+// TestBegunOfAnotherVersion: a status that says something else of the same moment, as
+// another version writes it, forgets no kinds of what was begun after it.
+func TestBegunOfAnotherVersion(t *testing.T) {
+	at := time.Now()
+	for what, test := range map[string]struct {
+		turned time.Time
+		want   int
+	}{
+		"begun after it": {at.Add(-time.Minute), 2},
+		"told by it":     {at.Add(time.Minute), 1},
+	} {
+		d := &v1alpha1.Delivery{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "shop", UID: "one"}}
+		d.Status.Kinds = []v1alpha1.Kind{{Kind: "ConfigMap"}}
+		set(&d.Status, 1, v1alpha1.ConditionReady, metav1.ConditionTrue, "Delivered", "")
+		d.Status.Conditions[0].LastTransitionTime = metav1.NewTime(test.turned)
+		intent := synchronizer.Intent{Release: release("two"), Kinds: []schema.GroupKind{{Kind: "ConfigMap"}, {Group: "apps", Kind: "Deployment"}}}
+		value := record{begun: beginningOf(d, begun(d, intent), intent, at)}
+		changed, _ := place("sealift-system", nil, []*saving{{key: recordKey(client.ObjectKeyFromObject(d)), value: value}})
+		d.Status.Drifted = []string{"for a field that the other version did not know"}
+		r := &reconciler{accepted: &acceptance{stored: map[string]*corev1.ConfigMap{changed[0].Name: changed[0]}}}
+		if r.overlay(d); len(d.Status.Kinds) != test.want {
+			t.Errorf("%s: its kinds are %v, want %d", what, d.Status.Kinds, test.want)
+		}
+	}
+}
+
+// TestBegunLastCounts: a leader whose clock is behind saves what it begins all the same.
+func TestBegunLastCounts(t *testing.T) {
+	at := time.Now()
+	text := encode("", record{begun: &beginning{Base: "former", At: metav1.NewTime(at.Add(time.Hour))}})
+	found, err := decode(encode(text, record{begun: &beginning{Base: "now", At: metav1.NewTime(at)}}))
+	if err != nil || found.begun.Base != "now" {
+		t.Errorf("%+v was begun last, %v", found.begun, err)
+	}
+}

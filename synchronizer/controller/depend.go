@@ -210,7 +210,8 @@ func turned(before, after *v1alpha1.Delivery) bool {
 		return was != is || before.Generation != after.Generation
 	}
 	return before.Generation != after.Generation || appliedDigest(before) != appliedDigest(after) || before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero() ||
-		was.Status != is.Status || was.Reason != is.Reason || was.ObservedGeneration != is.ObservedGeneration
+		was.Status != is.Status || was.Reason != is.Reason || was.ObservedGeneration != is.ObservedGeneration ||
+		!was.LastTransitionTime.Equal(&is.LastTransitionTime) // it was not ready meanwhile, and that was held back
 }
 
 // appliedDigest is that of the release that runs; empty: none does.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -68,5 +69,21 @@ func TestFindCycle(t *testing.T) {
 		if asked > maxFollowed || asked > len(test.of) {
 			t.Errorf("%s: %d Deliveries were looked at, of %d", name, asked, len(test.of))
 		}
+	}
+}
+
+// TestTurned: who depends on a Delivery looks again at one that was not ready meanwhile,
+// though its status was held back and tells of the same release.
+func TestTurned(t *testing.T) {
+	before := &v1alpha1.Delivery{}
+	set(&before.Status, 1, v1alpha1.ConditionReady, metav1.ConditionTrue, "Delivered", "")
+	after := before.DeepCopy()
+	after.Status.Objects = &v1alpha1.ObjectCount{Total: 2}
+	if turned(before, after) {
+		t.Error("its objects changed: dependents have nothing to see")
+	}
+	after.Status.Conditions[0].LastTransitionTime = metav1.NewTime(time.Now().Add(time.Minute))
+	if !turned(before, after) {
+		t.Error("it was not ready meanwhile, and dependents wait on")
 	}
 }

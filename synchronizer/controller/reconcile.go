@@ -169,8 +169,10 @@ func (r *reconciler) ensureFinalizer(ctx context.Context, d *v1alpha1.Delivery) 
 	if want && !controllerutil.AddFinalizer(d, finalizer) || !want && !controllerutil.RemoveFinalizer(d, finalizer) {
 		return nil
 	}
-	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	kinds := d.Status.Kinds // recalled ones are not in the answer
+	// The answer is read into d, where it would leave what was begun or recalled.
+	before.Status, d.Status = v1alpha1.DeliveryStatus{}, v1alpha1.DeliveryStatus{}
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	if err := r.client.Patch(ctx, d, patch); err != nil {
 		return err
 	}
@@ -178,8 +180,8 @@ func (r *reconciler) ensureFinalizer(ctx context.Context, d *v1alpha1.Delivery) 
 	if len(kinds) == 0 {
 		r.recalled.isNew(d)
 	}
-	d.Status.Kinds = kinds
 	r.overlay(d)
+	d.Status.Kinds = kinds
 	return nil
 }
 

@@ -108,6 +108,9 @@ func encode(before string, value record) string {
 	if known, err := decode(before); err == nil {
 		merged.add(known)
 	}
+	if value.begun != nil {
+		merged.begun = value.begun // whatever the clocks of former leaders said
+	}
 	var lines []string
 	for _, repository := range slices.Sorted(maps.Keys(merged.marks)) {
 		line, _ := json.Marshal(merged.marks[repository]) // texts and numbers: it always encodes
