@@ -138,18 +138,19 @@ type victim struct {
 	moment moment
 }
 
-// victims are all works, at the beginning of all their steps, and between their writes.
+// victims are all works, at the beginning of all their steps, and between their writes. What
+// comes before the first write is the same in all works, and one stands for it.
 func victims(publisher *world) []*victim {
 	const back = `"quarantined":{`
-	forward := []moment{{at: "resolve"}, {at: "verify"}, {at: "accept"}, {at: "accepted-answered"}, {at: "cached"}, {at: "pull"}, {at: "decode"}, {at: "tailor"}, {at: "plan"}, {at: "preflight"},
-		{at: "begin"}, {at: "apply"}, {at: "apply-answered"}, {at: "apply-answered", nth: 3}, {at: "wait"}, {at: "prune"}, {at: "status-answered"}}
+	writing := []moment{{at: "accepted-answered"}, {at: "apply"}, {at: "apply-answered"}, {at: "apply-answered", nth: 3}, {at: "wait"}, {at: "prune"}, {at: "status-answered"}}
 	moments := map[work][]moment{
-		first:   append(forward, moment{at: "delivery-answered"}),
-		upgrade: append(forward, moment{at: "delete-answered"}, moment{at: "delete-answered", nth: 2}),
-		rollback: {{at: "status-answered", after: back}, {at: "plan", after: back}, {at: "begin", after: back}, {at: "apply", after: back}, {at: "apply-answered", after: back},
-			{at: "apply-answered", nth: 2, after: back}, {at: "wait", after: back}, {at: "prune", after: back}, {at: "delete-answered", after: back}, {at: "delete-answered", nth: 2, after: back}},
-		deletion:  {{at: "delete-answered"}, {at: "delete-answered", nth: 3}, {at: "delete-answered", nth: 5}, {at: "delivery-answered"}},
-		overtaken: {{at: "begin"}, {at: "status-answered"}, {at: "apply-answered"}, {at: "apply-answered", nth: 3}, {at: "apply-answered", nth: 4}, {at: "prune"}, {at: "delete-answered"}},
+		first: append([]moment{{at: "resolve"}, {at: "verify"}, {at: "accept"}, {at: "cached"}, {at: "pull"}, {at: "decode"}, {at: "tailor"}, {at: "plan"}, {at: "preflight"},
+			{at: "begin"}, {at: "delivery-answered"}}, writing...),
+		upgrade: append([]moment{{at: "begin"}, {at: "delete-answered"}, {at: "delete-answered", nth: 2}}, writing...),
+		rollback: {{at: "status-answered", after: back}, {at: "begin", after: back}, {at: "apply-answered", after: back},
+			{at: "apply-answered", nth: 2, after: back}, {at: "prune", after: back}, {at: "delete-answered", after: back}, {at: "delete-answered", nth: 2, after: back}},
+		deletion:  {{at: "delete-answered"}, {at: "delete-answered", nth: 3}, {at: "delivery-answered"}},
+		overtaken: {{at: "accepted-answered"}, {at: "apply-answered"}, {at: "apply-answered", nth: 3}, {at: "apply-answered", nth: 4}, {at: "prune"}, {at: "delete-answered"}},
 	}
 	var all []*victim
 	for _, work := range []work{first, upgrade, rollback, deletion, overtaken} {
@@ -182,14 +183,19 @@ func TestKilledAtEveryStep(t *testing.T) {
 	objects[overtaken] = w.wanted()
 
 	all := victims(w)
+	var admissions, deliveries []string
 	for _, v := range all {
-		v.apply(admission(v.name))
-		v.bystanders()
+		admissions = append(admissions, admission(v.name))
 		if v.work != first {
 			v.point(good, v.name)
-			v.begin()
+			deliveries = append(deliveries, v.delivery())
 		}
 	}
+	w.apply(strings.Join(admissions, "---"))
+	for _, v := range all {
+		v.bystanders()
+	}
+	w.apply(strings.Join(deliveries, "\n---"))
 	running := w.runs()
 	for _, v := range all {
 		if v.work != first {
@@ -227,7 +233,7 @@ func (v *victim) act(next, bad published) {
 	switch v.work {
 	case first:
 		v.point(next, v.name)
-		v.begin()
+		v.apply(v.delivery())
 	case upgrade, overtaken:
 		v.point(next, v.name)
 	case rollback:
@@ -246,12 +252,12 @@ func (v *victim) leftNothing() {
 	}
 }
 
-// begin creates the Delivery, which follows a tag of its own name.
-func (v *victim) begin() {
+// delivery is the Delivery, which follows a tag of its own name.
+func (v *victim) delivery() string {
 	v.t.Helper()
 	timeout := "5m"
 	if v.work == rollback {
 		timeout = "2s"
 	}
-	v.deliver(v.source("tag: "+strings.ToLower(v.name), "  timeout: "+timeout+"\n"))
+	return v.manifest(v.source("tag: "+strings.ToLower(v.name), "  timeout: "+timeout+"\n"))
 }
