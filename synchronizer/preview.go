@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strings"
 	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -169,23 +168,24 @@ func refusals(errs ...error) map[engine.ObjectRef]error {
 }
 
 // privateOf finds the Secrets among the changes, and the objects that were encrypted in
-// the release. Where what was encrypted has a variable for a name, it is all of its kind.
+// the release. A patch or a variable may give these another name: in a release that has
+// any, what is not one of its plain objects is taken for encrypted.
 func privateOf(release []*unstructured.Unstructured, changes []engine.Change) Private {
 	type identity struct{ group, kind, name string }
-	encrypted := map[identity]bool{}
+	encrypted, plain := map[identity]bool{}, map[identity]bool{}
 	for _, u := range release {
+		id := identity{u.GroupVersionKind().Group, u.GetKind(), u.GetName()}
 		if objects.IsEncrypted(u.Object) {
-			id := identity{u.GroupVersionKind().Group, u.GetKind(), u.GetName()}
-			if strings.Contains(id.name, "${") {
-				id.name = ""
-			}
 			encrypted[id] = true
+		} else {
+			plain[id] = true
 		}
 	}
 	p := Private{Objects: map[engine.ObjectRef]bool{}}
 	for _, c := range changes {
 		id := identity{c.Ref.Group, c.Ref.Kind, c.Ref.Name}
-		if c.Ref.GroupKind() != (schema.GroupKind{Kind: "Secret"}) && !encrypted[id] && !encrypted[identity{id.group, id.kind, ""}] {
+		known := len(encrypted) == 0 || plain[id] && !encrypted[id]
+		if known && c.Ref.GroupKind() != (schema.GroupKind{Kind: "Secret"}) {
 			continue
 		}
 		p.Objects[c.Ref] = true

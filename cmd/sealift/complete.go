@@ -106,19 +106,31 @@ func completeRelease(cmd *cobra.Command, args []string, begun string) ([]cobra.C
 	})
 }
 
-// completing asks the cluster for words.
+// completing asks the cluster for words. A shell gets none when they take too long:
+// neither discovery nor a kubeconfig's plugin ends with a context.
 func completing(cmd *cobra.Command, begun string, ask func(ctx context.Context, client *console.Client, namespace string) ([]string, error)) ([]cobra.Completion, cobra.ShellCompDirective) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), patience)
 	defer cancel()
-	client, namespace, err := (&deliveryFlags{cluster: clusterOf(cmd)}).connect()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
+	cluster := clusterOf(cmd)
+	answer := make(chan []string, 1)
+	go func() { // lasts as long as the process at most
+		defer close(answer)
+		client, namespace, err := (&deliveryFlags{cluster: cluster}).connect()
+		if err != nil {
+			return
+		}
+		if words, err := ask(ctx, client, namespace); err == nil {
+			answer <- words
+		}
+	}()
+	select {
+	case words, known := <-answer:
+		if known {
+			return beginning(words, begun)
+		}
+	case <-ctx.Done():
 	}
-	words, err := ask(ctx, client, namespace)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	return beginning(words, begun)
+	return nil, cobra.ShellCompDirectiveError
 }
 
 // beginning are those of words that begin so. A shell reads a line break as another word

@@ -60,6 +60,9 @@ func (o *getOptions) run(ctx context.Context, s streams, names []string) error {
 	if o.deliveries.all && len(names) > 0 {
 		return usage(errors.New("names go without -A: a name is one of a namespace"))
 	}
+	if o.deliveries.selector != "" && len(names) > 0 {
+		return usage(errors.New("names go without -l"))
+	}
 	client, namespace, err := o.deliveries.connect()
 	if err != nil {
 		return err

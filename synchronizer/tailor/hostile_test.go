@@ -105,3 +105,17 @@ func TestPatchErrorsKeepSecrets(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestErrorsKeepWhatWasDecrypted: also that of other kinds than Secret.
+func TestErrorsKeepWhatWasDecrypted(t *testing.T) {
+	sealed := map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "a"},
+		"data": map[string]any{"password": "ENC[x]", "host": "db"}, "list": []any{"ENC[y]"}}
+	opened := map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "a"},
+		"data": map[string]any{"password": "s3cret\x01", "host": "db"}, "list": []any{"hidden"}}
+	was, is := []*unstructured.Unstructured{{Object: sealed}}, []*unstructured.Unstructured{{Object: opened}}
+	for text, shown := range map[string]bool{fmt.Sprintf("%q is not a name", "s3cret\x01"): false, "hidden": false, "db is not there": true} {
+		if err := unquoted(errors.New(text), was, is); (err.Error() == text) != shown {
+			t.Errorf("%s: got %v", text, err)
+		}
+	}
+}

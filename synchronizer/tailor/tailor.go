@@ -53,9 +53,11 @@ func (t *Tailor) Apply(ctx context.Context, objs []*unstructured.Unstructured, o
 		return nil, fmt.Errorf("decrypting: %w", err)
 	}
 	if len(o.Patches) > 0 || o.TargetNamespace != "" {
-		if tailored, err = t.kustomize(ctx, tailored, o); err != nil {
-			return nil, fmt.Errorf("patching: %w", err)
+		patched, err := t.kustomize(ctx, tailored, o)
+		if err != nil {
+			return nil, fmt.Errorf("patching: %w", unquoted(err, objs, tailored))
 		}
+		tailored = patched
 	}
 	if o.Substitute {
 		if tailored, err = substitute(ctx, tailored, o.Variables); err != nil {
