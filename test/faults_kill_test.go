@@ -61,17 +61,7 @@ func (w *world) runs(more ...string) *synchronizer {
 }
 
 // killer builds the program of that name once for all tests.
-var killer = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "sealift-killer-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "killer")
-	if output, err := exec.Command("go", "build", "-o", path, "./killer").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building the killer: %w: %s", err, output)
-	}
-	return path, nil
-})
+var killer = sync.OnceValues(func() (string, error) { return build("killer", "./killer") })
 
 // startKiller runs the synchronizer that kills itself when the moment for w comes.
 func (w *world) startKiller(m moment, more ...string) *synchronizer {

@@ -20,11 +20,18 @@ type shared struct {
 	err     error
 	// synchronizer is the one that most tests share; nil until one asks.
 	synchronizer *synchronizer
+	// scratch is a folder for what many tests use; it goes when all are done.
+	scratch string
 }
 
 var common shared
 
 func TestMain(m *testing.M) {
+	var err error
+	if common.scratch, err = os.MkdirTemp("", "sealift-test-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	code := m.Run()
 	if common.synchronizer != nil {
 		common.synchronizer.end(os.Interrupt)
@@ -37,6 +44,9 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, "stopping the stage:", err)
 			code = 1
 		}
+	}
+	if err := os.RemoveAll(common.scratch); err != nil {
+		fmt.Fprintln(os.Stderr, "removing what tests shared:", err)
 	}
 	os.Exit(code)
 }

@@ -21,20 +21,18 @@ import (
 )
 
 // binary builds sealift once for all tests.
-var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "sealift-bin-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "sealift")
-	build := exec.Command("go", "build", "-o", path, "../cmd/sealift")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as make build does, whatever the race detector needs
-	output, err := build.CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("building sealift: %w: %s", err, output)
+var binary = sync.OnceValues(func() (string, error) { return build("sealift", "../cmd/sealift", "CGO_ENABLED=0") }) // as make build does, whatever the race detector needs
+
+// build makes a program that is removed when all tests are done.
+func build(name, folder string, env ...string) (string, error) {
+	path := filepath.Join(common.scratch, name)
+	command := exec.Command("go", "build", "-o", path, folder)
+	command.Env = append(os.Environ(), env...)
+	if output, err := command.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building %s: %w: %s", name, err, output)
 	}
 	return path, nil
-})
+}
 
 // world is what one test has to itself: a namespace, a Git repository with a
 // clone, a repository in the registry, and key pairs.
