@@ -26,13 +26,17 @@ func returnPages() {
 	}
 }
 
+// anywhere is from where on the kernel places a program that works at any address.
+const anywhere uint64 = 1 << 32
+
 // mapping is a range of addresses.
 type mapping struct{ begin, end uintptr }
 
 // constantMappings are those of a file's mappings that nobody can have written to, so
 // that the file still holds all of it. The text is that of /proc/PID/maps. Where a loader
-// linked the program to libraries, it wrote the addresses of these to the pages before the
-// writable ones and made them read-only afterwards: the file does not hold those.
+// linked the program to libraries, or the program moved itself, addresses were written to
+// the pages before the writable ones, which became read-only afterwards: the file does not
+// hold those.
 func constantMappings(maps, file string) []mapping {
 	var found []mapping
 	linked, relocated := false, -1 // the place of what the loader may have written to
@@ -54,6 +58,7 @@ func constantMappings(maps, file string) []mapping {
 		if err1 != nil || err2 != nil || end <= begin {
 			continue
 		}
+		linked = linked || begin >= anywhere
 		found = append(found, mapping{uintptr(begin), uintptr(end)})
 	}
 	if linked && relocated >= 0 {

@@ -26,6 +26,13 @@ x-y r-xp 00000000 fe:00 1 /bin/sealift
 	if got := constantMappings(linked, "/bin/sealift"); !slices.Equal(got, want[:1]) {
 		t.Errorf("%x, want %x: a loader wrote to the pages before the writable ones", got, want[:1])
 	}
+	const moved = `7f0000400000-7f0002e5d000 r-xp 00000000 fe:00 1 /bin/sealift
+7f0002e5d000-7f0005e91000 r--p 02a5d000 fe:00 1 /bin/sealift
+7f0005e91000-7f0005fc0000 rw-p 05a91000 fe:00 1 /bin/sealift
+`
+	if got := constantMappings(moved, "/bin/sealift"); len(got) != 1 {
+		t.Errorf("%x: the program itself wrote to the pages before the writable ones", got)
+	}
 }
 
 // Most pages of this program are resident once it has started, and few right after
