@@ -281,6 +281,9 @@ func (t *tracker) settle(ref ObjectRef, owner Owner, wanted digest, m *metav1.Pa
 			// Its controller cannot have seen what this very answer tells of.
 			r.verdict = verdict{uid: m.UID, rv: rv, generation: m.Generation, status: string(status.InProgressStatus), message: "not seen by its controller so far"}
 		}
+		if r.verdict.uid != m.UID {
+			r.verdict.done = false // that was its namesake
+		}
 		r.applied = &applied{owner: owner, wanted: wanted, rv: rv, at: t.now()}
 		if own := ownEntry(m); own != nil {
 			r.applied.fields, r.applied.stamp = textOf(own.fields), own.stamp

@@ -207,3 +207,27 @@ func TestLongMessages(t *testing.T) {
 		t.Errorf("%s, with a message of %d bytes", v.status, len(v.message))
 	}
 }
+
+// TestNamesakeOfAFinishedJob: a Job that was made anew is not done because the one of its
+// name before was, also where nobody saw it before it went.
+func TestNamesakeOfAFinishedJob(t *testing.T) {
+	tr := newTracker(func(Owner) {})
+	ref := ObjectRef{Group: "batch", Kind: "Job", Namespace: "shop", Name: "one"}
+	it := item{ref: ref, manifest: &manifest{passes: true}}
+	spent := func() bool { return spentJob(Target{Owner: me}, it, tr.records(me, nil)[ref]) }
+	tr.begin(ref, me)
+	tr.settle(ref, me, digest{1}, ours(5))
+	tr.observe(ref.GroupKind(), &reading{PartialObjectMetadata: *ours(6), verdict: &verdict{uid: "u", rv: 6, status: "Current", done: true}})
+	tr.remove(ref, 7)
+	if !spent() {
+		t.Error("the finished one would be made again")
+	}
+	anew := ours(8)
+	anew.UID = "another"
+	tr.begin(ref, me)
+	tr.settle(ref, me, digest{2}, anew)
+	tr.remove(ref, 9)
+	if spent() {
+		t.Error("one that never ran would not be made again")
+	}
+}
