@@ -98,6 +98,27 @@ func TestGetReconcileSuspend(t *testing.T) {
 	}
 }
 
+// TestReconcileAfterRefusal: who mends a refused release and asks for a pass is told what
+// became of the new one, and not once more what was wrong with the old one.
+func TestReconcileAfterRefusal(t *testing.T) {
+	t.Parallel()
+	w := onSync(t)
+	w.publish(map[string]string{"deploy/a.yaml": configMap("a", "1")})
+	w.apply(strings.Replace(w.manifest(w.source("tag: main", "")), "interval: 1s", "interval: 1h", 1))
+	w.console(0, "reconcile", w.name)
+	for i := range 3 {
+		w.publish(map[string]string{"deploy/bad.yaml": strings.Replace(service("bad"), "port: 80", "port: 99999999", 1)})
+		if _, problem := w.console(1, "reconcile", w.name); !strings.Contains(problem, "PreflightFailed") {
+			t.Errorf("round %d: a refused release says %q", i, problem)
+		}
+		mended := w.publish(map[string]string{"deploy/bad.yaml": ""})
+		w.console(0, "reconcile", w.name)
+		if d := w.status(); d.Status.Applied.Digest != mended.Digest {
+			t.Errorf("round %d: reconciled to %s", i, d.Status.Applied.Digest)
+		}
+	}
+}
+
 // documents checks what programs read: one object, or a List.
 func (w *world) documents(p published) {
 	w.t.Helper()

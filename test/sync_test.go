@@ -222,6 +222,9 @@ func TestRollback(t *testing.T) {
 	if !strings.Contains(message, second.Digest) || w.status().Status.Quarantined.Digest != second.Digest {
 		t.Errorf("the failed release is not named: %s", message)
 	}
+	if out := w.kubectl("get", "events", "-n", w.name, "-o", "jsonpath={.items[*].reason}"); strings.Contains(out, "RollbackFailed") {
+		t.Errorf("a way back that went well is told as failed: %s", out)
+	}
 	w.delivered(w.publish(map[string]string{"deploy/web.yaml": deployment("web", 2, "example.com/web:3"), "deploy/new.yaml": ""}))
 }
 

@@ -60,7 +60,9 @@ func after(d *v1alpha1.Delivery, asked synchronizer.Delivery, out synchronizer.O
 		asking(&status, d.Generation, asked, out)
 		return status
 	}
-	status.LastHandledReconcileAt = asked.Requested
+	if out.Asking == 0 { // what failed before is no answer while the registry is asked anew
+		status.LastHandledReconcileAt = asked.Requested
+	}
 	status.Drifted = bounded(out.Drifted)
 	status.Unhealthy = unhealthyOf(d, out, err)
 	if out.Running != nil {
@@ -139,7 +141,7 @@ func failed(status *v1alpha1.DeliveryStatus, d *v1alpha1.Delivery, out synchroni
 	settled := (out.Healthy || out.Degraded) && out.Running != nil
 	if reason == "RolledBack" && !settled {
 		reason, stalled = "RollbackFailed", false
-		if out.Running != nil && out.Waited > 0 {
+		if out.Running != nil && (out.Waited > 0 || out.Health.Ready < out.Health.Total) {
 			reason = "RollingBack"
 		}
 	}

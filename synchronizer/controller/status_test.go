@@ -60,12 +60,20 @@ func TestAfter(t *testing.T) {
 	if d.Status.Applied.Digest != one.Ref.Digest.String() || d.Status.Attempted.Digest != two.Ref.Digest.String() || d.Status.Attempted.Since != nil {
 		t.Errorf("status %+v", d.Status)
 	}
+	again = after(d, synchronizer.Delivery{Requested: "later"}, synchronizer.Outcome{Running: &one, Healthy: true, Health: healthy, Asking: 1}, refusal)
+	if again.LastHandledReconcileAt != "now" {
+		t.Error("a request is answered by what was known before it")
+	}
 
 	failed := fmt.Errorf("%w: 1 of 4", synchronizer.ErrUnhealthy)
 	d.Status = after(d, asked, synchronizer.Outcome{Wanted: &two, Running: &two, Quarantine: true}, failed)
 	if d.Status.Quarantined.Digest != two.Ref.Digest.String() {
 		t.Errorf("status %+v", d.Status)
 	}
+	d.Status = after(d, asked, synchronizer.Outcome{Wanted: &two, Running: &one, Health: engine.Health{Total: 4, Ready: 3}}, &synchronizer.QuarantineError{Release: two})
+	expect(t, d, metav1.ConditionFalse, "RollingBack")
+	d.Status = after(d, asked, synchronizer.Outcome{Wanted: &two, Running: &one}, &synchronizer.QuarantineError{Release: two})
+	expect(t, d, metav1.ConditionFalse, "RollbackFailed")
 	d.Status = after(d, asked, synchronizer.Outcome{Wanted: &two, Running: &one, Healthy: true, Health: healthy}, &synchronizer.QuarantineError{Release: two})
 	expect(t, d, metav1.ConditionFalse, "RolledBack")
 	three := release("three")
