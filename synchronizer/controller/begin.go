@@ -61,14 +61,22 @@ func (b *beginning) restore(d *v1alpha1.Delivery, accepted watermarks) {
 // underway is what was begun for d, which has the status that the API server has; nil
 // where the status tells it all.
 func (r *reconciler) underway(d *v1alpha1.Delivery) *beginning {
+	if b := r.recorded(d).begun; b != nil && b.Base == baseOf(d) {
+		return b
+	}
+	return nil
+}
+
+// recorded is the record of d; empty where it cannot be read, which the pass tells.
+func (r *reconciler) recorded(d *v1alpha1.Delivery) record {
 	if r.accepted == nil {
-		return nil
+		return record{}
 	}
 	found, err := r.accepted.merged(client.ObjectKeyFromObject(d))
-	if err != nil || found.begun == nil || found.begun.Base != baseOf(d) {
-		return nil
+	if err != nil {
+		return record{}
 	}
-	return found.begun
+	return found
 }
 
 // remind adds the kinds of b to the status of d where nobody can have told them: Ready
@@ -88,12 +96,9 @@ func (b *beginning) remind(d *v1alpha1.Delivery) {
 
 // overlay adds to the status of d what was begun and is not told so far.
 func (r *reconciler) overlay(d *v1alpha1.Delivery) {
-	if r.accepted == nil {
-		return
-	}
-	found, err := r.accepted.merged(client.ObjectKeyFromObject(d))
+	found := r.recorded(d)
 	switch b := found.begun; {
-	case err != nil || b == nil:
+	case b == nil:
 	case b.Base == baseOf(d):
 		b.restore(d, found.marks)
 	default:
