@@ -65,6 +65,10 @@ func TestTreeAndEvents(t *testing.T) {
 		t.Errorf("the drift is not shown:\n%s", out)
 	}
 
+	w.until("the reason Drifted", func() bool {
+		_, reason, _ := w.status().ready()
+		return reason == "Drifted" // once what was scaled is there
+	})
 	pod := w.tree()["Deployment web"].Children[0].Children[0].Name
 	out, _ = w.console(0, "trace", "pod/"+pod)
 	w.golden("trace", out)

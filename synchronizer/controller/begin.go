@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -124,6 +125,8 @@ func (r *reconciler) holdsBack(ctx context.Context, d *v1alpha1.Delivery, out sy
 		since = time.Since(began.At.Time).Abs() // another machine's clock may be ahead
 	case out.Asking > 0 || out.Running == nil:
 		return false, 0
+	case stored.Status.LastHandledReconcileAt != status.LastHandledReconcileAt:
+		return false, 0 // that it is answered stands nowhere else, and it would be again and again
 	default:
 		since = out.Waited
 	}
@@ -139,7 +142,8 @@ func onItsWay(status v1alpha1.DeliveryStatus) bool {
 }
 
 // tells says that a status tells of the same attempt as another one. What it waits for
-// is told once: that may change with every object.
+// is told once: that may change with every object. What only says that something is on
+// its way, written while its pass went on, does not tell that.
 func tells(told, now v1alpha1.DeliveryStatus) bool {
 	attempt := func(s v1alpha1.DeliveryStatus) (digest string) {
 		if s.Attempted != nil {
@@ -147,6 +151,12 @@ func tells(told, now v1alpha1.DeliveryStatus) bool {
 		}
 		return digest
 	}
-	return onItsWay(told) && told.ObservedGeneration == now.ObservedGeneration && attempt(told) == attempt(now) &&
+	return onItsWay(told) && !(bare(told) && !bare(now)) && told.ObservedGeneration == now.ObservedGeneration && attempt(told) == attempt(now) &&
 		told.LastHandledReconcileAt == now.LastHandledReconcileAt
+}
+
+// bare says that a status does not say what its release waits for.
+func bare(status v1alpha1.DeliveryStatus) bool {
+	ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
+	return len(status.Unhealthy) == 0 && !strings.Contains(ready.Message, " objects are ready")
 }

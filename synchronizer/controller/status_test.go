@@ -37,8 +37,12 @@ func TestAfter(t *testing.T) {
 	d.Status = begun(d, synchronizer.Intent{Release: one})
 	expect(t, d, metav1.ConditionUnknown, "Progressing")
 	waiting := after(d, asked, synchronizer.Outcome{Wanted: &one, Running: &one, Health: engine.Health{Total: 4, Ready: 1}}, nil)
-	if !tells(d.Status, waiting) {
-		t.Errorf("waiting costs another status write:\n%+v\n%+v", d.Status, waiting)
+	if tells(d.Status, waiting) {
+		t.Error("what is awaited is never told")
+	}
+	later := after(d, asked, synchronizer.Outcome{Wanted: &one, Running: &one, Health: engine.Health{Total: 4, Ready: 2}}, nil)
+	if !tells(waiting, later) {
+		t.Errorf("waiting on costs another status write:\n%+v\n%+v", waiting, later)
 	}
 
 	d.Status = after(d, asked, synchronizer.Outcome{Wanted: &one, Running: &one, Healthy: true, Health: healthy}, nil)
