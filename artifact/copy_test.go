@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
@@ -259,6 +260,20 @@ func TestCopyRefusesWhatIsCorrupt(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestCheckedReaderLooksBehindTheLastByte: a writer who counts reads no further than the
+// size that was declared, and learns that there was more all the same.
+func TestCheckedReaderLooksBehindTheLastByte(t *testing.T) {
+	desc := ocispec.Descriptor{Digest: digest.FromString("hello"), Size: 5}
+	for content, want := range map[string]string{"hello": "hello", "hello!": "hell"} {
+		from := checked(iotest.OneByteReader(strings.NewReader(content)), desc)
+		got := make([]byte, desc.Size)
+		n, err := io.ReadFull(from, got)
+		if string(got[:n]) != want || (err != nil) != (want != "hello") || err != nil && !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%q gave %q, %v", content, got[:n], err)
+		}
 	}
 }
 

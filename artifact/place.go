@@ -123,13 +123,27 @@ func (c *checkedReader) Read(p []byte) (int, error) {
 	n, err := c.from.Read(p)
 	_, _ = c.hash.Hash().Write(p[:n]) // a hash takes everything
 	c.read += int64(n)
+	if err == nil && c.read == c.desc.Size {
+		err = c.end()
+	}
 	switch {
 	case c.read > c.desc.Size:
 		return 0, fmt.Errorf("the blob %s has more bytes than the %d declared: %w", c.desc.Digest, c.desc.Size, ErrCorrupt)
-	case errors.Is(err, io.EOF) && c.read < c.desc.Size:
+	case err != nil && !errors.Is(err, io.EOF):
+		return 0, err
+	case err != nil && c.read < c.desc.Size:
 		return 0, fmt.Errorf("the blob %s has %d bytes instead of the %d declared: %w", c.desc.Digest, c.read, c.desc.Size, ErrCorrupt)
 	case c.read == c.desc.Size && c.hash.Digest() != c.desc.Digest:
 		return 0, fmt.Errorf("the bytes of the blob %s have the digest %s: %w", c.desc.Digest, c.hash.Digest(), ErrCorrupt)
 	}
 	return n, err
+}
+
+// end is io.EOF where nothing follows: a writer who counts does not ask again after the
+// last byte that was declared.
+func (c *checkedReader) end() error {
+	var next [1]byte
+	n, err := io.ReadFull(c.from, next[:])
+	c.read += int64(n)
+	return err
 }

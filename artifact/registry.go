@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -91,9 +90,7 @@ func (r *Registry) speaksPlain(host string) bool {
 	if !r.plainHTTP || len(r.plainHosts) == 0 || slices.Contains(r.plainHosts, host) {
 		return r.plainHTTP
 	}
-	name := (&url.URL{Host: host}).Hostname()
-	at, err := netip.ParseAddr(name)
-	return name == "localhost" || err == nil && at.IsLoopback()
+	return httpx.IsLoopback((&url.URL{Host: host}).Hostname())
 }
 
 // Resolve asks which manifest has tag now: one HEAD, and a GET where that does not tell.

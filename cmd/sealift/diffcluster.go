@@ -59,20 +59,8 @@ func (o *diffOptions) against(ctx context.Context, s streams, args []string) err
 	if refused == nil && o.exitCode && plan.Different {
 		return errDifferent
 	}
-	if refused != nil {
-		return maskedError{refused, mask.Text(refused.Error())}
-	}
-	return nil
+	return mask.Error(refused)
 }
-
-// maskedError says what an error says, without values of Secrets.
-type maskedError struct {
-	error
-	said string
-}
-
-func (e maskedError) Error() string { return e.said }
-func (e maskedError) Unwrap() error { return e.error }
 
 func (o *diffOptions) previewOptions(args []string) (controller.PreviewOptions, error) {
 	switch {

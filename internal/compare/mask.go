@@ -52,6 +52,26 @@ func (m Mask) Text(s string) string {
 	return m.texts.Replace(s)
 }
 
+// Error is err in words without the values; errors.Is and errors.As find in it what they
+// find in err.
+func (m Mask) Error(err error) error {
+	if err == nil {
+		return nil
+	}
+	if words := m.Text(err.Error()); words != err.Error() {
+		return maskedError{err, words}
+	}
+	return err
+}
+
+type maskedError struct {
+	error
+	words string
+}
+
+func (e maskedError) Error() string { return e.words }
+func (e maskedError) Unwrap() error { return e.error }
+
 // fields hides the values in both states of a field: where one of them has such a
 // value, the other had or gets one.
 func (m Mask) fields(all []Field) []Field {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/sign"
 	"github.com/sigstore/sigstore-go/pkg/tuf"
 
+	"sealift.dev/internal/httpx"
 	"sealift.dev/internal/strict"
 	"sealift.dev/verify"
 )
@@ -74,10 +74,7 @@ func checkURL(s string) error {
 	if err != nil || at.Host == "" || at.User != nil {
 		return fmt.Errorf("%q is no URL of a service", s)
 	}
-	name := at.Hostname()
-	address, err := netip.ParseAddr(name)
-	local := name == "localhost" || err == nil && address.IsLoopback()
-	if at.Scheme != "https" && !(at.Scheme == "http" && local) {
+	if at.Scheme != "https" && !(at.Scheme == "http" && httpx.IsLoopback(at.Hostname())) {
 		return fmt.Errorf("%q: https is wanted", s)
 	}
 	return nil

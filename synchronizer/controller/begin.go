@@ -158,5 +158,5 @@ func tells(told, now v1alpha1.DeliveryStatus) bool {
 // bare says that a status does not say what its release waits for.
 func bare(status v1alpha1.DeliveryStatus) bool {
 	ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
-	return len(status.Unhealthy) == 0 && !strings.Contains(ready.Message, " objects are ready")
+	return len(status.Unhealthy) == 0 && !strings.Contains(ready.Message, objectsReady)
 }

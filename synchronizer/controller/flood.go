@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -24,12 +25,12 @@ type frugal struct {
 	recorder
 	now func() time.Time
 
-	mu  sync.Mutex
-	due map[types.UID]time.Time
+	mu     sync.Mutex
+	limits map[types.UID]*rate.Limiter
 }
 
 func newFrugal(events recorder) *frugal {
-	return &frugal{recorder: events, now: time.Now, due: map[types.UID]time.Time{}}
+	return &frugal{recorder: events, now: time.Now, limits: map[types.UID]*rate.Limiter{}}
 }
 
 // Eventf writes an Event unless there were too many about the same object lately.
@@ -45,16 +46,13 @@ func (f *frugal) take(object types.UID) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := f.now()
-	due := f.due[object]
-	if due.Before(now) {
-		due = now
+	limit := f.limits[object]
+	if limit == nil {
+		if len(f.limits) >= manyObjects {
+			maps.DeleteFunc(f.limits, func(_ types.UID, l *rate.Limiter) bool { return l.TokensAt(now) >= eventBurst })
+		}
+		limit = rate.NewLimiter(rate.Every(eventEvery), eventBurst)
+		f.limits[object] = limit
 	}
-	if due.Sub(now) > (eventBurst-1)*eventEvery {
-		return false
-	}
-	if len(f.due) >= manyObjects {
-		maps.DeleteFunc(f.due, func(_ types.UID, due time.Time) bool { return due.Before(now) })
-	}
-	f.due[object] = due.Add(eventEvery)
-	return true
+	return limit.AllowN(now, 1)
 }

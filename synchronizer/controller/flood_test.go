@@ -46,7 +46,7 @@ func TestEventsAreBounded(t *testing.T) {
 		tell(fmt.Sprint(i), 1)
 		now = now.Add(eventEvery)
 	}
-	if len(f.due) > manyObjects {
-		t.Errorf("%d objects are remembered", len(f.due))
+	if len(f.limits) > manyObjects {
+		t.Errorf("%d objects are remembered", len(f.limits))
 	}
 }

@@ -132,10 +132,9 @@ func (m *memory) Begin(ctx context.Context, i synchronizer.Intent) error {
 func (m *memory) tell(ctx context.Context) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.over || m.r.write(ctx, m.d, m.d.Status) == nil {
-		return
+	if !m.over {
+		_ = m.r.write(ctx, m.d, m.d.Status) // where it fails, the end of the pass writes it
 	}
-	m.over = true // the end of the pass writes it
 }
 
 // end is the end of the pass: nothing is told by itself any more.

@@ -122,6 +122,9 @@ func reasonOf(err error) (reason string, stalled bool) {
 
 func deliveringMessage(r synchronizer.Release) string { return "delivering " + describe(r) }
 
+// objectsReady is in what waitingMessage says of objects, and in nothing else.
+const objectsReady = " objects are ready"
+
 // waitingMessage says what a release on its way waits for.
 func waitingMessage(asked synchronizer.Delivery, out synchronizer.Outcome) string {
 	if out.Running == nil {
@@ -129,9 +132,9 @@ func waitingMessage(asked synchronizer.Delivery, out synchronizer.Outcome) strin
 	}
 	message := deliveringMessage(*out.Running)
 	if out.Report.Awaits != "" {
-		return fmt.Sprintf("%s: %d of %d objects are ready; waiting: %s", message, out.Health.Ready, out.Health.Total, out.Report.Awaits)
+		return fmt.Sprintf("%s: %d of %d%s; waiting: %s", message, out.Health.Ready, out.Health.Total, objectsReady, out.Report.Awaits)
 	}
-	return fmt.Sprintf("%s: %d of %d objects are ready (%s)", message, out.Health.Ready, out.Health.Total, synchronizer.Unhealthy(out.Health))
+	return fmt.Sprintf("%s: %d of %d%s (%s)", message, out.Health.Ready, out.Health.Total, objectsReady, synchronizer.Unhealthy(out.Health))
 }
 
 // describe names a release as a person would: revision, version, signers.

@@ -10,16 +10,6 @@ import (
 	"sealift.dev/internal/compare"
 )
 
-// veiled is an error in words that hold no value of a Secret.
-type veiled struct {
-	error
-	words string
-}
-
-func (v veiled) Error() string { return v.words }
-
-func (v veiled) Unwrap() error { return v.error }
-
 // veil hides what substituteFrom took from Secrets: who refuses an object quotes it, and
 // who may read a Delivery, its Events or the log need not be one who may read Secrets.
 func (r *reconciler) veil(ctx context.Context, d *v1alpha1.Delivery, err error) error {
@@ -32,8 +22,5 @@ func (r *reconciler) veil(ctx context.Context, d *v1alpha1.Delivery, err error) 
 	if unknown != nil {
 		return err
 	}
-	if words := compare.NewMask(values, nil).Text(err.Error()); words != err.Error() {
-		return veiled{err, words}
-	}
-	return err
+	return compare.NewMask(values, nil).Error(err)
 }

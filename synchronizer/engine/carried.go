@@ -7,9 +7,12 @@ import (
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/tools/pager"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -49,22 +52,41 @@ func (e *Engine) Carried(ctx context.Context) (map[Owner][]schema.GroupKind, err
 // carriers are the owners that objects of a resource name.
 func (e *Engine) carriers(ctx context.Context, resource schema.GroupVersionResource) ([]Owner, error) {
 	var owners []Owner
-	options := metav1.ListOptions{LabelSelector: OwnerLabel, Limit: 500}
-	for {
-		page, err := e.own.Resource(resource).List(ctx, options)
-		if apierrors.IsNotFound(err) || apierrors.IsMethodNotSupported(err) {
-			return owners, nil
-		}
+	_, err := everyOwned(ctx, func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+		return e.own.Resource(resource).List(ctx, o)
+	}, func(seen runtime.Object) error {
+		object, err := meta.Accessor(seen)
 		if err != nil {
-			return nil, fmt.Errorf("listing %s: %w", resource.GroupResource(), err)
+			return err
 		}
-		for i := range page.Items {
-			if owner := Owner(page.Items[i].Labels[OwnerLabel]); !slices.Contains(owners, owner) {
-				owners = append(owners, owner)
-			}
+		if owner := Owner(object.GetLabels()[OwnerLabel]); !slices.Contains(owners, owner) {
+			owners = append(owners, owner)
 		}
-		if options.Continue = page.Continue; options.Continue == "" {
-			return owners, nil
-		}
+		return nil
+	})
+	if apierrors.IsNotFound(err) || apierrors.IsMethodNotSupported(err) {
+		return owners, nil
 	}
+	if err != nil {
+		return nil, fmt.Errorf("listing %s: %w", resource.GroupResource(), err)
+	}
+	return owners, nil
+}
+
+// everyOwned calls each for every object with an owner's label, page by page, and gives
+// the version of the last page.
+func everyOwned(ctx context.Context, page pager.ListPageFunc, each func(runtime.Object) error) (version string, err error) {
+	pages := pager.New(func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+		list, err := page(ctx, o)
+		if err != nil {
+			return nil, err
+		}
+		of, err := meta.ListAccessor(list)
+		if err == nil {
+			version = of.GetResourceVersion()
+		}
+		return list, err
+	})
+	err = pages.EachListItem(ctx, metav1.ListOptions{LabelSelector: OwnerLabel}, each)
+	return version, err
 }

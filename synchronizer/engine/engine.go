@@ -120,8 +120,10 @@ func (e *Engine) Plan(ctx context.Context, t Target) (*Plan, error) {
 	if err := e.yield(ctx, t, items); err != nil {
 		return nil, err
 	}
-	for i := 0; i < len(items) && len(t.Ignore) > 0; i++ {
-		items[i].given = e.tracker.given(t.Owner, items[i].ref)
+	if len(t.Ignore) > 0 {
+		for i := range items {
+			items[i].given = e.tracker.given(t.Owner, items[i].ref)
+		}
 	}
 	calm, records := e.tracker.calm(t, items)
 	e.tracker.claim(t.Owner, restless(items, calm))

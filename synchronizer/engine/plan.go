@@ -216,8 +216,10 @@ func draft(t Target, items []item, calm []bool, records map[ObjectRef]record, no
 		}
 		p.Steps = append(p.Steps, s)
 	}
-	for i := 0; i < len(p.Steps) && depth != nil; i++ {
-		p.Steps[i].depth = depth[p.Steps[i].Ref]
+	if depth != nil {
+		for _, s := range p.Steps {
+			s.depth = depth[s.Ref]
+		}
 	}
 	if err := p.stranded(); err != nil {
 		return nil, err

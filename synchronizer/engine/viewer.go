@@ -10,16 +10,12 @@ import (
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 )
-
-// viewPage is how many objects one answer to a viewer holds at most.
-const viewPage = 500
 
 // viewer reads each kind once, instead of watching it. A kind that the engine's own
 // identity may not list in the whole cluster is listed in namespaces; where it may not
@@ -173,10 +169,8 @@ func (v *viewer) note(in map[string]bool, what string) {
 // list reads a kind page by page, as a watch of it would show it.
 func (e *eyes) list(ctx context.Context, gvr schema.GroupVersionResource, gk schema.GroupKind, namespace string) ([]any, string, error) {
 	var all []any
-	o := metav1.ListOptions{LabelSelector: OwnerLabel, Limit: viewPage}
-	for {
-		var page runtime.Object
-		err := persist(ctx, func(ctx context.Context) (err error) {
+	version, err := everyOwned(ctx, func(ctx context.Context, o metav1.ListOptions) (page runtime.Object, err error) {
+		err = persist(ctx, func(ctx context.Context) error {
 			if hasStatus(gk) {
 				page, err = e.full.list(ctx, gvr, namespace, gk.Kind, o)
 				return err
@@ -184,32 +178,13 @@ func (e *eyes) list(ctx context.Context, gvr schema.GroupVersionResource, gk sch
 			page, err = e.client.Resource(gvr).Namespace(namespace).List(ctx, o)
 			return err
 		})
-		if err != nil {
-			return nil, "", err
-		}
-		of, err := meta.ListAccessor(page)
-		if err != nil {
-			return nil, "", err
-		}
-		all = append(all, entries(page)...)
-		if o.Continue = of.GetContinue(); o.Continue == "" {
-			return all, of.GetResourceVersion(), nil
-		}
+		return page, err
+	}, func(seen runtime.Object) error {
+		all = append(all, seen)
+		return nil
+	})
+	if err != nil {
+		return nil, "", err
 	}
-}
-
-// entries are the objects of a page in the form that a sink takes.
-func entries(page runtime.Object) []any {
-	var found []any
-	switch list := page.(type) {
-	case *readings:
-		for i := range list.Items {
-			found = append(found, &list.Items[i])
-		}
-	case *metav1.PartialObjectMetadataList:
-		for i := range list.Items {
-			found = append(found, &list.Items[i])
-		}
-	}
-	return found
+	return all, version, nil
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"os"
 	"strings"
@@ -117,7 +116,7 @@ const patience = 30 * time.Second
 // https://docs.github.com/en/actions/reference/security/oidc#methods-for-requesting-the-oidc-token.
 func (s Source) askGitHub(ctx context.Context, address, bearer string) (string, error) {
 	at, err := url.Parse(address)
-	if err != nil || at.Host == "" || at.Scheme != "https" && !(at.Scheme == "http" && isLoopback(at.Hostname())) {
+	if err != nil || at.Host == "" || at.Scheme != "https" && !(at.Scheme == "http" && httpx.IsLoopback(at.Hostname())) {
 		return "", fmt.Errorf("asking GitHub Actions for an identity token: %s is no https URL", EnvRequestURL)
 	}
 	query := at.Query()
@@ -174,11 +173,6 @@ func client() *http.Client {
 			return errors.New("it redirects, which is not followed")
 		},
 	}
-}
-
-func isLoopback(host string) bool {
-	at, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && at.IsLoopback()
 }
 
 // hide keeps a secret out of an error.
