@@ -72,6 +72,7 @@ func TestTreeAndEvents(t *testing.T) {
 	pod := w.tree()["Deployment web"].Children[0].Children[0].Name
 	out, _ = w.console(0, "trace", "pod/"+pod)
 	w.golden("trace", out)
+	w.console(0, "trace", "cm/a")
 	if _, problem := w.console(1, "trace", "configmap/copy"); !strings.Contains(problem, "did not apply it") {
 		t.Errorf("the copy comes from %q", problem)
 	}

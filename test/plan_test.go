@@ -3,6 +3,7 @@ package test
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -406,5 +407,34 @@ func TestPreviewShowsChanges(t *testing.T) {
 	}
 	if r.exists(core("configmaps"), "new") || r.data("changed") != "1" || r.data("sealed") != "1" || !r.exists(core("configmaps"), "gone") {
 		t.Error("looking changed something")
+	}
+}
+
+// TestPreviewOfRecreation: what is created again is shown as it will be, with the API
+// server's defaults, under its own name.
+func TestPreviewOfRecreation(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "plan-preview-recreate")
+	r.want(web)
+	r.deliver()
+	r.settle()
+	r.want(strings.NewReplacer("app: web", "app: other", `a: "1"`, `a: "1", sealift.dev/recreate: enabled`).Replace(web))
+	p := r.plan()
+	must(t, r.engine.Preflight(r.ctx, p))
+	changes, err := r.engine.Preview(r.ctx, p)
+	must(t, err)
+	if len(changes) != 1 || changes[0].Action != engine.Recreate {
+		t.Fatalf("changes are %+v", changes)
+	}
+	before, after := changes[0].Before, changes[0].After
+	if after.GetName() != before.GetName() {
+		t.Errorf("it is called %s afterwards", after.GetName())
+	}
+	for _, field := range []string{"replicas", "strategy", "progressDeadlineSeconds"} {
+		was, _, _ := unstructured.NestedFieldNoCopy(before.Object, "spec", field)
+		is, _, _ := unstructured.NestedFieldNoCopy(after.Object, "spec", field)
+		if !reflect.DeepEqual(was, is) {
+			t.Errorf("spec.%s becomes %v (%[2]T) from %v (%[3]T)", field, is, was)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -114,5 +115,9 @@ func await(ctx context.Context, s streams, client *console.Client, timeout time.
 type errNotReady struct{ console.Summary }
 
 func (e errNotReady) Error() string {
-	return fmt.Sprintf("delivery %s/%s is not ready: %s: %s; hint: sealift tree %[2]s -n %[1]s shows its objects", e.Namespace, e.Name, e.Reason, e.Message)
+	said := fmt.Sprintf("delivery %s/%s is not ready: %s: %s", e.Namespace, e.Name, e.Reason, e.Message)
+	if strings.Contains(e.Message, "; hint: ") {
+		return said
+	}
+	return fmt.Sprintf("%s; hint: sealift tree %s -n %s shows its objects", said, e.Name, e.Namespace)
 }

@@ -59,11 +59,12 @@ func New(config *rest.Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the cluster: %w", err)
 	}
+	cached := memory.NewMemCacheClient(disco)
 	return &Client{
 		objects:    objects,
 		metadata:   partial,
 		deliveries: objects.Resource(resourceOf("deliveries")),
-		mapper:     restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(disco)),
+		mapper:     restmapper.NewShortcutExpander(restmapper.NewDeferredDiscoveryRESTMapper(cached), cached, nil),
 	}, nil
 }
 

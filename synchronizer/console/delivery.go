@@ -74,7 +74,7 @@ func summarize(d *v1alpha1.Delivery) Summary {
 	if ready := meta.FindStatusCondition(d.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
 		s.Ready, s.Reason, s.Message = string(ready.Status), ready.Reason, ready.Message
 		if ready.ObservedGeneration < d.Generation {
-			s.Ready, s.Reason, s.Message = string(metav1.ConditionUnknown), "Unseen", "the spec changed, and no synchronizer has looked at it yet; before: "+ready.Reason
+			s.Ready, s.Reason, s.Message = string(metav1.ConditionUnknown), "Unseen", "the spec changed, and the status does not answer it yet; before: "+ready.Reason
 		}
 	}
 	if r := d.Status.Applied; r != nil {

@@ -59,12 +59,12 @@ func (c *Client) Kinds(ctx context.Context, namespace string) ([]string, error) 
 	return slices.Compact(kinds), err
 }
 
-// kind finds what a person means by KIND[.GROUP].
+// kind finds what a person means by KIND[.GROUP], or by a short name.
 func (c *Client) kind(written string) (schema.GroupVersionKind, error) {
 	resource, group, _ := strings.Cut(written, ".")
 	gvk, err := c.mapper.KindFor(schema.GroupVersionResource{Group: group, Resource: strings.ToLower(resource)})
 	if err != nil {
-		return gvk, fmt.Errorf("finding the kind %q: %w", written, err)
+		return gvk, fmt.Errorf("finding the kind %q: %w; hint: kubectl api-resources lists them", written, err)
 	}
 	return gvk, nil
 }

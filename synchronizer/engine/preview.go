@@ -2,13 +2,13 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 )
@@ -92,17 +92,25 @@ func preview(ctx context.Context, client dynamic.Interface, s *Step) (Change, er
 
 // outcome is the object as a dry run says that it will be.
 func (s *Step) outcome(ctx context.Context, objects dynamic.ResourceInterface) (*unstructured.Unstructured, error) {
-	wanted := &unstructured.Unstructured{}
-	if err := json.Unmarshal(s.body, &wanted.Object); err != nil {
-		return nil, err
-	}
-	if s.unchecked || s.Action == Recreate {
+	if s.unchecked {
+		wanted := &unstructured.Unstructured{}
+		if err := json.Unmarshal(s.body, &wanted.Object); err != nil {
+			return nil, err
+		}
 		return essence(wanted), nil
+	}
+	name, body := s.Ref.Name, s.body
+	if s.Action == Recreate { // as in preflight: its own name is taken
+		var err error
+		name = alias(name)
+		if body, err = renamed(body, name); err != nil {
+			return nil, err
+		}
 	}
 	force := true
 	var after *unstructured.Unstructured
 	err := persist(ctx, func(ctx context.Context) error {
-		answer, err := objects.Patch(ctx, s.Ref.Name, types.ApplyPatchType, s.body, metav1.PatchOptions{
+		answer, err := objects.Patch(ctx, name, types.ApplyPatchType, body, metav1.PatchOptions{
 			FieldManager: FieldManager, Force: &force, DryRun: []string{metav1.DryRunAll}, FieldValidation: metav1.FieldValidationStrict})
 		after = answer
 		return err
@@ -110,6 +118,7 @@ func (s *Step) outcome(ctx context.Context, objects dynamic.ResourceInterface) (
 	if err != nil {
 		return nil, err
 	}
+	after.SetName(s.Ref.Name)
 	return essence(after), nil
 }
 
