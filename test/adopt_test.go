@@ -81,6 +81,24 @@ func TestEngineAdopts(t *testing.T) {
 	}
 }
 
+// TestEngineAdoptsTwiceApplied: kubectl applied client-side, then server-side, which keeps the
+// annotation of the former under a manager of its own; the release changes all that it set.
+func TestEngineAdoptsTwiceApplied(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "engine-adopt-twice")
+	for _, how := range []string{"--server-side=false", "--server-side=true"} {
+		if out, err := onStage(t).KubectlInput(r.ctx, dataMap("twice", "1"), "apply", how, "-n", r.namespace, "-f", "-"); err != nil {
+			t.Fatal(out, err)
+		}
+	}
+	r.want(dataMap("twice", "2"))
+	report := r.deliver()
+	live := r.get(core("configmaps"), "twice")
+	if len(report.Adopted) != 1 || len(live.GetAnnotations()) != 0 || len(live.GetManagedFields()) != 1 || r.data("twice") != "2" {
+		t.Errorf("adopted %v; annotations are %v, managed by %v", report.Adopted, live.GetAnnotations(), live.GetManagedFields())
+	}
+}
+
 // TestEngineMerges leaves earlier deployers what the release does not set.
 func TestEngineMerges(t *testing.T) {
 	t.Parallel()

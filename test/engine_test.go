@@ -636,6 +636,9 @@ spec:
 	if len(p.Unchecked) != 1 { // the Boat is judged by the definition that comes with it
 		t.Errorf("unchecked are %v", p.Unchecked)
 	}
+	if changes, err := r.engine.Preview(r.ctx, p); err != nil || len(changes) != 4 {
+		t.Errorf("changes are %v: %v", changes, err)
+	}
 	r.target.Kinds = p.Kinds()
 	report, err := r.engine.Apply(r.ctx, p)
 	if err != nil || len(report.Created) != 4 {

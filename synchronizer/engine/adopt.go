@@ -21,7 +21,7 @@ const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
 // drops would stay for ever otherwise.
 func deployer(m metav1.ManagedFieldsEntry) bool {
 	switch m.Manager {
-	case "kubectl", "kubectl-client-side-apply", "before-first-apply",
+	case "kubectl", "kubectl-client-side-apply", "kubectl-last-applied", "before-first-apply",
 		"kustomize-controller", "argocd-controller", "helm", "helm-controller":
 		return m.Subresource == "" && m.FieldsV1 != nil
 	}

@@ -92,7 +92,7 @@ func preview(ctx context.Context, client dynamic.Interface, s *Step) (Change, er
 
 // outcome is the object as a dry run says that it will be.
 func (s *Step) outcome(ctx context.Context, objects dynamic.ResourceInterface) (*unstructured.Unstructured, error) {
-	if s.unchecked {
+	if s.unchecked || s.resource.definition != "" { // the API server does not serve it yet
 		wanted := &unstructured.Unstructured{}
 		if err := json.Unmarshal(s.body, &wanted.Object); err != nil {
 			return nil, err
