@@ -122,8 +122,10 @@ type State struct {
 	// Attempted is the release of which something was written; empty once it is
 	// the applied one.
 	Attempted digest.Digest
-	// Attempt tells one attempt at Attempted from another.
+	// Attempt tells one attempt at Attempted from another. Renewed says that it is not
+	// saved so far.
 	Attempt string
+	Renewed bool
 	// Irreversible says what Attempted did that applying another release does not undo.
 	Irreversible []string
 	// Quarantined failed and is not tried again; Cause says why.

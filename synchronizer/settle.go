@@ -133,14 +133,14 @@ func attempt(d Delivery, l *loaded, state State) string {
 	return ""
 }
 
-// begin saves the intent when this pass brings a new release or new kinds.
+// begin saves the intent when this pass brings a new release, attempt or kinds.
 func begin(ctx context.Context, l *loaded, watermark *Watermark, plan *engine.Plan, m Memory) error {
 	state := m.State()
 	intent := Intent{Release: l.release, Kinds: plan.Kinds(), Confirm: plan.Confirm, Irreversible: done(l, state, plan.Irreversible)}
 	if watermark != nil && *watermark != state.Accepted[watermark.Repository] {
 		intent.Accepted = *watermark
 	}
-	known := l.release.Ref == state.Applied || l.release.Ref.Digest == state.Attempted && len(intent.Irreversible) == len(state.Irreversible)
+	known := l.release.Ref == state.Applied || l.release.Ref.Digest == state.Attempted && !state.Renewed && len(intent.Irreversible) == len(state.Irreversible)
 	newKind := func(kind schema.GroupKind) bool { return !slices.Contains(state.Kinds, kind) }
 	asked := plan.Confirm == nil || plan.Confirm.Of == state.AwaitedOf
 	if known && asked && intent.Accepted == (Watermark{}) && !slices.ContainsFunc(intent.Kinds, newKind) {

@@ -70,3 +70,28 @@ func TestHookRunsOnceForEachTailoring(t *testing.T) {
 		t.Error("the hook ran once more")
 	}
 }
+
+// TestAskedHookRunsOnceThoughKilled: a release that is held is asked for again, and the
+// synchronizer is killed after it created its hook's Job: the next process does not run the
+// hook once more for that request.
+func TestAskedHookRunsOnceThoughKilled(t *testing.T) {
+	w := onFragile(t)
+	w.deliver(w.source("tag: main", "  onFailure: Hold\n"))
+	w.publish(map[string]string{"deploy/a.yaml": configMap("a", "1"), "deploy/migrate.yaml": noted(doomedJob("migrate"), preSync)})
+	running, err := startSync(w.cluster)
+	must(t, err)
+	w.refused("HookFailed")
+	running.end(os.Interrupt)
+	before := w.created("/jobs/migrate")
+	w.kubectl("annotate", "delivery", w.name, "-n", w.name, "sealift.dev/requestedAt=again")
+	w.dies(w.startKiller(moment{at: "apply-answered", nth: 1}))
+	w.until("the Job's end", func() bool {
+		return w.kubectl("get", "job", "migrate", "-n", w.name, "-o", `jsonpath={.status.conditions[?(@.type=="Failed")].status}`) == "True"
+	})
+	w.runs()
+	w.until("the answer", func() bool { return w.handled() == "again" })
+	w.refused("HookFailed")
+	if runs := w.created("/jobs/migrate") - before; runs != 1 {
+		t.Errorf("asked once, the hook ran %d times", runs)
+	}
+}

@@ -28,8 +28,10 @@ type memory struct {
 	// d is as the API server has it, with what was begun besides.
 	d        *v1alpha1.Delivery
 	accepted watermarks
-	late     *time.Timer
-	over     bool
+	// renewed says that the attempt at what is held is a new one, and not saved so far.
+	renewed bool
+	late    *time.Timer
+	over    bool
 }
 
 // remember reads the acceptance record of d.
@@ -40,7 +42,7 @@ func (r *reconciler) remember(ctx context.Context, d *v1alpha1.Delivery, asked s
 		d.Status.Quarantined, d.Status.Attempted = nil, nil // a person asks to try again, or something else
 	}
 	if asked.Requested != d.Status.LastHandledReconcileAt && gaveUp(d) {
-		d.Status.Attempted.Since = ptr.To(metav1.Now()) // the same, of what is held
+		d.Status.Attempted.Since, m.renewed = ptr.To(metav1.Now()), true // the same, of what is held
 	}
 	known, err := r.accepted.of(ctx, client.ObjectKeyFromObject(d))
 	m.accepted = known.marks
@@ -81,7 +83,7 @@ func (m *memory) State() synchronizer.State {
 	if status.Attempted != nil && status.Attempted.Since != nil {
 		state.Attempted = digest.Digest(status.Attempted.Digest)
 		state.Irreversible = status.Attempted.Irreversible
-		state.Attempt = status.Attempted.Since.UTC().Format(time.RFC3339)
+		state.Attempt, state.Renewed = status.Attempted.Since.UTC().Format(time.RFC3339), m.renewed
 	}
 	if status.Quarantined != nil {
 		state.Quarantined, state.Cause = digest.Digest(status.Quarantined.Digest), status.Quarantined.Cause
@@ -119,7 +121,7 @@ func (m *memory) Begin(ctx context.Context, i synchronizer.Intent) error {
 	if err := m.r.accepted.save(ctx, name, value); err != nil {
 		return err
 	}
-	m.accepted = value.marks
+	m.accepted, m.renewed = value.marks, false
 	if i.Confirm != nil || len(i.Irreversible) > 0 {
 		return m.r.write(ctx, m.d, status)
 	}
