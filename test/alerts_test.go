@@ -70,7 +70,7 @@ func says(text string, wanted []string) bool {
 			return false
 		}
 	}
-	return !regexp.MustCompile(`(?m)^workqueue_depth\{[^}]*name="delivery"[^}]*\} [^0]`).MatchString(text)
+	return !regexp.MustCompile(`(?m)^(workqueue_depth\{[^}]*name="delivery"[^}]*\}|sealift_deliveries_waiting) [^0]`).MatchString(text)
 }
 
 // said lets a scrape be the same for minutes.
@@ -212,6 +212,7 @@ func TestAlerts(t *testing.T) {
 
 	for pattern, alert := range map[string]string{
 		`(?m)^(workqueue_depth\{[^}]*name="delivery"[^}]*\}) .*$`: "SynchronizerBehind",
+		`(?m)^(sealift_deliveries_waiting) .*$`:                   "SynchronizerBehind",
 		`(?m)^(process_resident_memory_bytes) .*$`:                "SynchronizerNearMemoryLimit",
 		`(?m)^(sealift_delivery_ready\{.*) 1$`:                    "ManyDeliveriesNotReady",
 	} {

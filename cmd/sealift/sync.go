@@ -94,7 +94,7 @@ needs the custom resource definitions that "sealift install" applies.`,
 	flags.StringVar(&o.serviceAccount, "default-service-account", "default", "account of a Delivery's own namespace that writes for it where it names none")
 	flags.StringVar(&o.probeAddress, "probe-address", "", "address that serves /healthz and /readyz, such as :8081")
 	flags.StringVar(&o.metricsAddress, "metrics-address", "", "address that serves /metrics, such as :8080 (default none)")
-	flags.IntVar(&o.workers, "workers", 16, "how many Deliveries are worked on at a time")
+	flags.IntVar(&o.workers, "workers", 16, "how many Deliveries of a namespace are worked on at a time; twice as many of all")
 	flags.StringVar(&o.cache, "cache", "", "folder that keeps verified releases, for when registries are down (default none)")
 	flags.StringVar(&o.cacheSize, "cache-size", "1Gi", "bound of that folder, such as 512Mi")
 	flags.DurationVar(&o.reapply, "reapply", engine.DefaultReapply, "after how long an object is applied again though no watch told of a change")

@@ -3,6 +3,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/ptr"
@@ -49,7 +51,8 @@ type Options struct {
 	ProbeAddress string
 	// MetricsAddress serves /metrics; empty serves nothing.
 	MetricsAddress string
-	// Workers is how many Deliveries are worked on at a time. Zero means 16.
+	// Workers is how many Deliveries of one namespace are worked on at a time, of all
+	// twice as many. Zero means 16.
 	Workers int
 	// Registries says how registries are reached; credentials and certificates come
 	// from each Delivery's own Secrets as well.
@@ -198,6 +201,7 @@ type reconciler struct {
 	pulse        *pulse
 
 	queue    queue
+	passes   *synchronizer.Passes
 	owners   sync.Map // engine.Owner → types.NamespacedName
 	latest   sync.Map // types.NamespacedName → *v1alpha1.Delivery as last written
 	accesses sync.Map // types.NamespacedName → access
@@ -210,10 +214,10 @@ type reconciler struct {
 }
 
 func (r *reconciler) register(ctx context.Context, m manager.Manager) error {
-	workers := r.options.Workers
-	if workers == 0 {
-		workers = 16
-	}
+	workers := 2 * cmp.Or(r.options.Workers, 16)
+	r.passes = synchronizer.NewPasses(workers, func(namespace, name string) {
+		r.queue.add(types.NamespacedName{Namespace: namespace, Name: name})
+	})
 	if err := m.GetFieldIndexer().IndexField(ctx, &v1alpha1.Delivery{}, dependsOnIndex, byDependency); err != nil {
 		return err
 	}

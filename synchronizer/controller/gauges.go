@@ -81,8 +81,13 @@ func (r *reconciler) serveMetrics(m manager.Manager, address string) error {
 	if address == "" {
 		return nil
 	}
-	if err := r.metrics.registry.Register(newGauges(m)); err != nil {
-		return err
+	waiting := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "sealift_deliveries_waiting", Help: "Deliveries that wait while as many of their namespace are worked on as may be.",
+	}, func() float64 { return float64(r.passes.Waiting()) })
+	for _, c := range []prometheus.Collector{newGauges(m), waiting} {
+		if err := r.metrics.registry.Register(c); err != nil {
+			return err
+		}
 	}
 	listener, err := net.Listen("tcp", address)
 	if err != nil {

@@ -19,8 +19,13 @@ import (
 	"sealift.dev/synchronizer/engine"
 )
 
-// Reconcile makes one pass for one Delivery and writes its status when it changed.
+// Reconcile makes one pass for one Delivery and writes its status when it changed. Where
+// its namespace makes too many, it is called again.
 func (r *reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	if !r.passes.Begin(req.Namespace, req.Name) {
+		return ctrl.Result{}, nil
+	}
+	defer r.passes.End(req.Namespace, req.Name)
 	defer r.pulse.pass(req.NamespacedName)()
 	d, err := r.get(ctx, req.NamespacedName)
 	if apierrors.IsNotFound(err) {
