@@ -25,13 +25,22 @@ type Watermark struct {
 	Revision        string
 }
 
+// short is a revision as it is kept: tenants share the place for it, and a release may
+// say thousands of bytes.
+func short(revision string) string {
+	if len(revision) <= 256 {
+		return revision
+	}
+	return digest.FromString(revision).String()
+}
+
 func watermarkOf(repository string, ref artifact.Ref, s artifact.Statement) Watermark {
 	return Watermark{
 		Repository: repository,
 		Epoch:      s.Epoch,
 		Sequence:   s.Sequence,
 		Digest:     ref.Digest,
-		Revision:   s.Revision,
+		Revision:   short(s.Revision),
 	}
 }
 
@@ -73,7 +82,7 @@ func accept(highest, next Watermark, pinned bool) (Watermark, error) {
 			next.Digest, next.Epoch, next.Sequence, highest.Epoch, highest.Sequence, highest.Digest, ErrDowngrade)
 	case highest.Below(next):
 		return next, nil
-	case next.Digest != highest.Digest && next.Revision != highest.Revision && next.Sequence > 0:
+	case next.Digest != highest.Digest && short(next.Revision) != short(highest.Revision) && next.Sequence > 0:
 		return highest, fmt.Errorf("%s (%q) and %s (%q) both have sequence %d: %w; hint: find out who publishes from a rewritten history",
 			next.Digest, next.Revision, highest.Digest, highest.Revision, next.Sequence, ErrEquivocation)
 	}

@@ -2,9 +2,12 @@ package synchronizer
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	godigest "github.com/opencontainers/go-digest"
+
+	"sealift.dev/artifact"
 )
 
 func TestAccept(t *testing.T) {
@@ -18,6 +21,7 @@ func TestAccept(t *testing.T) {
 			Revision:   revision,
 		}
 	}
+	long := strings.Repeat("b", 4000) + "@sha1:"
 	seven := mark(repo, 1, 7, "a", "main@sha1:a")
 	tests := []struct {
 		name          string
@@ -36,6 +40,8 @@ func TestAccept(t *testing.T) {
 		{"an old epoch counts less", mark(repo, 2, 1, "b", "main@sha1:b"), seven, false, mark(repo, 2, 1, "b", "main@sha1:b"), ErrDowngrade},
 		{"another commit with the same sequence", seven, mark(repo, 1, 7, "b", "main@sha1:b"), false, seven, ErrEquivocation},
 		{"the same commit packed again", seven, mark(repo, 1, 7, "b", "main@sha1:a"), false, mark(repo, 1, 7, "b", "main@sha1:a"), nil},
+		{"the same commit of a long branch", mark(repo, 1, 7, "a", short(long+"a")), mark(repo, 1, 7, "b", long+"a"), false, mark(repo, 1, 7, "b", long+"a"), nil},
+		{"another commit of a long branch", mark(repo, 1, 7, "a", long+"a"), mark(repo, 1, 7, "b", short(long+"b")), false, mark(repo, 1, 7, "a", long+"a"), ErrEquivocation},
 		{"another repository starts anew", seven, mark(other, 1, 2, "b", "main@sha1:b"), false, mark(other, 1, 2, "b", "main@sha1:b"), nil},
 		{"an artifact without a statement after a release", seven, mark(repo, 0, 0, "b", ""), false, seven, ErrDowngrade},
 		{"artifacts without statements follow the tag", mark(repo, 0, 0, "a", "x"), mark(repo, 0, 0, "b", "y"), false, mark(repo, 0, 0, "b", "y"), nil},
@@ -50,5 +56,14 @@ func TestAccept(t *testing.T) {
 				t.Errorf("highest %+v, want %+v", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestWatermarkIsBounded: what a release says as its revision does not fill what tenants
+// share.
+func TestWatermarkIsBounded(t *testing.T) {
+	w := watermarkOf("registry.example.com/deploy/shop", artifact.Ref{}, artifact.Statement{Revision: strings.Repeat("b", 4000)})
+	if len(w.Revision) > 256 {
+		t.Errorf("%d bytes of a revision are kept", len(w.Revision))
 	}
 }

@@ -22,8 +22,8 @@ const (
 	// shardFull is the size, in bytes, from which a ConfigMap takes no further record:
 	// one that changes is written in full.
 	shardFull = 64 << 10
-	// shardMost is the size from which a record that grows moves away, far below the
-	// MiB that an API server takes.
+	// shardMost is the size from which a record that grows moves away from others, far
+	// below the MiB that an API server takes.
 	shardMost = 256 << 10
 )
 
@@ -52,6 +52,7 @@ func place(namespace string, stored map[string]*corev1.ConfigMap, batch []*savin
 		if c.Data == nil {
 			c.Data = map[string]string{}
 		}
+		metav1.SetMetaDataLabel(&c.ObjectMeta, managedBy, "sealift") // without it, it is not seen
 		c.Data[s.key] = encode(c.Data[s.key], s.value)
 	}
 	for _, name := range slices.Sorted(maps.Keys(dirty)) {
@@ -64,7 +65,8 @@ func place(namespace string, stored map[string]*corev1.ConfigMap, batch []*savin
 func homeOf(namespace string, shards map[string]*corev1.ConfigMap, s *saving) string {
 	names := slices.SortedFunc(maps.Keys(shards), func(a, b string) int { return cmp.Compare(number(a), number(b)) })
 	for _, name := range names {
-		if _, there := shards[name].Data[s.key]; there && size(shards[name]) < shardMost {
+		c := shards[name]
+		if _, there := c.Data[s.key]; there && (size(c) < shardMost || len(c.Data) == 1) {
 			return name
 		}
 	}
@@ -78,9 +80,7 @@ func homeOf(namespace string, shards map[string]*corev1.ConfigMap, s *saving) st
 		next = max(next, number(names[len(names)-1])+1)
 	}
 	name := acceptedPrefix + strconv.Itoa(next)
-	shards[name] = &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{
-		Namespace: namespace, Name: name, Labels: map[string]string{managedBy: "sealift"},
-	}}
+	shards[name] = &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
 	return name
 }
 

@@ -110,3 +110,36 @@ func TestPlaceTakesOverOlderRecords(t *testing.T) {
 		t.Errorf("a record was lowered: %s", lower)
 	}
 }
+
+// TestPlaceOfALargeRecord: a record that is larger than those of which many share a config
+// map has one of its own, and stays there.
+func TestPlaceOfALargeRecord(t *testing.T) {
+	stored := map[string]*corev1.ConfigMap{}
+	large, small := types.NamespacedName{Namespace: "shop", Name: "large"}, types.NamespacedName{Namespace: "shop", Name: "small"}
+	kept(stored, &saving{key: recordKey(small), value: mark("r.example.com/shop", 1)})
+	for i := range 5 {
+		value := mark("r.example.com/shop", int64(i))
+		value.begun = &beginning{Message: strings.Repeat("x", shardMost)}
+		kept(stored, &saving{key: recordKey(large), value: value})
+	}
+	kept(stored, &saving{key: recordKey(small), value: mark("r.example.com/shop", 2)})
+	if len(stored) > 3 {
+		t.Errorf("two records are in %d config maps", len(stored))
+	}
+	if got := read(t, stored, large)["r.example.com/shop"].Sequence; got != 4 {
+		t.Errorf("the large one is at %d", got)
+	}
+}
+
+// TestPlaceLabels: a config map that somebody took the label from, so that no watch shows
+// it, has it again.
+func TestPlaceLabels(t *testing.T) {
+	stored, name := map[string]*corev1.ConfigMap{}, types.NamespacedName{Namespace: "shop", Name: "shop"}
+	for i := range 2 {
+		kept(stored, &saving{key: recordKey(name), value: mark("r.example.com/shop", int64(i))})
+		if c := stored["accepted-1"]; c == nil || c.Labels[managedBy] != "sealift" {
+			t.Fatalf("saved for the %d. time: %+v", i+1, stored)
+		}
+		stored["accepted-1"].Labels = nil
+	}
+}
