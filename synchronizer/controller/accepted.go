@@ -254,9 +254,9 @@ func (a *acceptance) drain(ctx context.Context) {
 			return
 		}
 		rest := time.After(savePause)
-		err := a.write(ctx, batch)
+		failed := a.write(ctx, batch)
 		for _, s := range batch {
-			s.done <- err
+			s.done <- failed[s.key]
 		}
 		<-rest
 	}
@@ -269,16 +269,24 @@ const savePause = 100 * time.Millisecond
 // writeTimeout bounds one write of acceptance records.
 const writeTimeout = 30 * time.Second
 
-func (a *acceptance) write(ctx context.Context, batch []*saving) error {
+// write stores a batch, and says by key which records are not saved: a config map that
+// cannot be written concerns those in it only.
+func (a *acceptance) write(ctx context.Context, batch []*saving) (failed map[string]error) {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	a.mu.Lock()
 	changed, migrated := place(a.namespace, a.stored, batch)
 	a.mu.Unlock()
+	failed = map[string]error{}
 	for _, c := range changed {
 		if err := a.put(ctx, c); err != nil {
-			return err
+			for key := range c.Data {
+				failed[key] = err
+			}
 		}
+	}
+	if len(failed) > 0 {
+		return failed
 	}
 	for _, c := range migrated {
 		if err := a.client.Delete(ctx, c); client.IgnoreNotFound(err) == nil {
