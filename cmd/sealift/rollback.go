@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -107,9 +108,10 @@ func (o *rollbackOptions) change(ctx context.Context, client *console.Client, na
 
 func printPast(w io.Writer, past []console.Past) error {
 	lines := [][]string{{"", "DIGEST", "VERSION", "REVISION", "SIGNED BY", "DELIVERED"}}
-	for _, p := range past {
+	running := slices.IndexFunc(past, func(p console.Past) bool { return p.Applied }) // it may be there twice
+	for i, p := range past {
 		mark, when := "", "-"
-		if p.Applied {
+		if i == running {
 			mark = "*"
 		}
 		if p.Delivered != nil {

@@ -35,3 +35,12 @@ func TestRowsAreNotRepeated(t *testing.T) {
 		t.Errorf("%d lines:\n%s", got, b.String())
 	}
 }
+
+// TestPastMarksOne: a release that runs again is marked where it was delivered last.
+func TestPastMarksOne(t *testing.T) {
+	var out strings.Builder
+	err := printPast(&out, []console.Past{{Digest: "sha256:a", Applied: true}, {Digest: "sha256:b"}, {Digest: "sha256:a", Applied: true}})
+	if err != nil || strings.Count(out.String(), "*") != 1 || !strings.Contains(strings.Split(out.String(), "\n")[1], "*") {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+}
