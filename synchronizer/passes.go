@@ -57,6 +57,14 @@ func (p *Passes) turn(key [2]string, to stand) (before stand) {
 	return before
 }
 
+// Waits says that a Delivery was told to wait, and has made no pass since.
+func (p *Passes) Waits(namespace, name string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, waits := p.begins[[2]string{namespace, name}]
+	return waits
+}
+
 // Waiting is how many were told to wait, and have no place yet.
 func (p *Passes) Waiting() int {
 	p.mu.Lock()

@@ -15,7 +15,7 @@ func TestPassesOfOneNamespace(t *testing.T) {
 			t.Errorf("pass %d began: %v", i, began)
 		}
 	}
-	if n := p.Waiting(); n != 2 {
+	if n := p.Waiting(); n != 2 || !p.Waits("hostile", "3") || p.Waits("honest", "0") {
 		t.Errorf("%d wait", n)
 	}
 	if p.Begin("hostile", "3") {

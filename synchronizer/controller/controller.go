@@ -227,6 +227,6 @@ func (r *reconciler) register(ctx context.Context, m manager.Manager) error {
 		Watches(&v1alpha1.Delivery{}, r.dependents()).
 		Watches(&v1alpha1.TrustPolicy{}, handler.EnqueueRequestsFromMapFunc(r.everyDelivery)).
 		WatchesRawSource(source.Func(r.queue.open)).
-		WithOptions(controller.Options{MaxConcurrentReconciles: workers, CacheSyncTimeout: time.Minute}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers, RateLimiter: r.limiter(), CacheSyncTimeout: time.Minute}).
 		Complete(r)
 }

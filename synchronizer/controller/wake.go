@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
@@ -70,4 +71,22 @@ func (r *reconciler) everyDelivery(ctx context.Context, _ client.Object) []recon
 		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
 	}
 	return requests
+}
+
+// persistent is a rate limiter that forgets no failure because a Delivery has to wait for
+// its pass: that is no success.
+type persistent struct {
+	workqueue.TypedRateLimiter[reconcile.Request]
+	waits func(namespace, name string) bool
+}
+
+func (p persistent) Forget(r reconcile.Request) {
+	if !p.waits(r.Namespace, r.Name) {
+		p.TypedRateLimiter.Forget(r)
+	}
+}
+
+// limiter spaces out the passes that fail without a word in the status.
+func (r *reconciler) limiter() persistent {
+	return persistent{workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](5*time.Millisecond, 1000*time.Second), r.passes.Waits}
 }
