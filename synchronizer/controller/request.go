@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"strings"
 	"time"
 
@@ -11,8 +13,22 @@ import (
 
 // requested is the value of the annotation, ours or Flux's, that asked last for a pass.
 // Where both are there, managedFields tell when each was set; in the same second, the
-// greater value counts, so that there is one answer.
+// greater value counts, so that there is one answer. A value of more than maxRequest bytes
+// stands as its digest: the answer is kept in the status, and in ConfigMaps that
+// Deliveries share.
 func requested(d client.Object) string {
+	value := lastRequest(d)
+	if len(value) <= maxRequest {
+		return value
+	}
+	sum := sha256.Sum256([]byte(value))
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// maxRequest is how long a request may be to be answered in its own words, in bytes.
+const maxRequest = 256
+
+func lastRequest(d client.Object) string {
 	annotations := d.GetAnnotations()
 	ours, flux := annotations[v1alpha1.RequestedAtAnnotation], annotations[v1alpha1.FluxRequestedAtAnnotation]
 	if ours == "" || flux == "" {
