@@ -1,6 +1,7 @@
 package test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -198,4 +199,33 @@ func TestLostStatus(t *testing.T) {
 	if now := w.stored(); now != stored {
 		t.Errorf("objects were written:\n%s\nbefore:\n%s", now, stored)
 	}
+}
+
+// TestLostStatusBesideABrokenKind: a kind that cannot be listed while a status is taken up again,
+// as behind a dead conversion webhook, holds up nothing; what it holds goes once it can be listed.
+func TestLostStatusBesideABrokenKind(t *testing.T) {
+	w := onFragile(t)
+	w.apply(gadgets(w.group()))
+	definition := "customresourcedefinition/gadgets." + w.group()
+	t.Cleanup(func() { w.cluster.Kubectl(context.WithoutCancel(t.Context()), "delete", definition, "--wait=false") })
+	w.kubectl("wait", "--for=condition=Established", definition)
+	running, err := startSync(w.cluster)
+	must(t, err)
+	w.deliver(w.source("tag: main", ""))
+	w.equals(w.publish(map[string]string{"deploy/a.yaml": configMap("a", "1"), "deploy/g.yaml": gadget(w.group(), "g", "1")}))
+	running.end(os.Interrupt)
+	w.kubectl("patch", definition, "--type=json", `--patch=[
+		{"op": "add", "path": "/spec/versions/-", "value": {"name": "v2", "served": true, "storage": false, "schema": {"openAPIV3Schema": {"type": "object"}}}},
+		{"op": "add", "path": "/spec/conversion", "value": {"strategy": "Webhook", "webhook": {"conversionReviewVersions": ["v1"], "clientConfig": {"url": "https://127.0.0.1:1/convert"}}}}]`)
+	w.until("gadgets that cannot be listed", func() bool {
+		_, err := w.cluster.Kubectl(t.Context(), "get", "gadgets.v2."+w.group(), "-n", w.name)
+		return err != nil && strings.Contains(err.Error(), "conversion webhook") &&
+			strings.Contains(w.kubectl("get", "--raw", "/apis/"+w.group()), `"preferredVersion":{"groupVersion":"`+w.group()+`/v2"`)
+	})
+	w.kubectl("patch", "delivery", w.name, "-n", w.name, "--subresource=status", "--type=json", `--patch=[{"op":"remove","path":"/status"}]`)
+	release := w.publish(map[string]string{"deploy/g.yaml": ""})
+	w.runs()
+	w.delivered(release)
+	w.kubectl("patch", definition, "--type=merge", `--patch={"spec": {"conversion": {"strategy": "None", "webhook": null}}}`)
+	w.equals(release)
 }

@@ -18,9 +18,9 @@ import (
 // recollection finds the kinds of Deliveries whose status was lost, or who were made
 // again. The zero value works.
 type recollection struct {
-	mu    sync.Mutex
-	at    time.Time // when what follows was asked for
-	kinds map[engine.Owner][]schema.GroupKind
+	mu      sync.Mutex
+	at      time.Time // when what follows was asked for
+	carried *engine.Carriage
 	// settled are Deliveries without a status that need not be looked for, by name.
 	settled map[types.NamespacedName]types.UID
 }
@@ -70,13 +70,13 @@ func (c *recollection) forget(name types.NamespacedName) {
 func (c *recollection) of(ctx context.Context, e *engine.Engine, d *v1alpha1.Delivery) ([]schema.GroupKind, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.kinds == nil || !d.CreationTimestamp.Time.Add(time.Second).Before(c.at) { // whole seconds
+	if c.carried == nil || !d.CreationTimestamp.Time.Add(time.Second).Before(c.at) { // whole seconds
 		at := time.Now()
-		kinds, err := e.Carried(ctx)
+		carried, err := e.Carried(ctx)
 		if err != nil {
 			return nil, err
 		}
-		c.at, c.kinds = at, kinds
+		c.at, c.carried = at, carried
 	}
-	return c.kinds[engine.OwnerOf(d.Namespace, d.Name)], nil
+	return c.carried.Of(engine.OwnerOf(d.Namespace, d.Name)), nil
 }

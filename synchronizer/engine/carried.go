@@ -2,7 +2,9 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync"
 
@@ -17,18 +19,32 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Carried lists the kinds of which there are objects with an owner's label, whoever
-// put it there, for all owners: by one list of metadata for each kind that the cluster
-// serves. It is for inventories that were lost.
-func (e *Engine) Carried(ctx context.Context) (map[Owner][]schema.GroupKind, error) {
+// Carriage is which kinds have objects with an owner's label, whoever put it there.
+type Carriage struct {
+	kinds map[Owner][]schema.GroupKind
+	// unlisted are the kinds that the API server serves and cannot list now: a conversion
+	// webhook that is down is enough.
+	unlisted []schema.GroupKind
+	listed   int
+}
+
+// Of are the kinds of which owner has objects, or may have some.
+func (c *Carriage) Of(owner Owner) []schema.GroupKind {
+	return slices.Concat(c.kinds[owner], c.unlisted)
+}
+
+// Carried looks for the objects of all owners: by one list of metadata for each kind that
+// the cluster serves. It is for inventories that were lost.
+func (e *Engine) Carried(ctx context.Context) (*Carriage, error) {
 	lists, err := e.kinds.discovery.ServerPreferredResources()
 	if err != nil && !discovery.IsGroupDiscoveryFailedError(err) {
 		return nil, fmt.Errorf("listing the kinds of the cluster: %w", err)
 	}
 	var mu sync.Mutex
-	found := map[Owner][]schema.GroupKind{}
+	found := &Carriage{kinds: map[Owner][]schema.GroupKind{}}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(16)
+	var failed error
 	for _, list := range discovery.FilteredBy(discovery.SupportsAllVerbs{Verbs: []string{"list", "patch", "delete"}}, lists) {
 		gv, err := schema.ParseGroupVersion(list.GroupVersion)
 		if err != nil {
@@ -39,14 +55,37 @@ func (e *Engine) Carried(ctx context.Context) (map[Owner][]schema.GroupKind, err
 				owners, err := e.carriers(ctx, gv.WithResource(r.Name))
 				mu.Lock()
 				defer mu.Unlock()
-				for _, owner := range owners {
-					found[owner] = append(found[owner], schema.GroupKind{Group: gv.Group, Kind: r.Kind})
+				kind := schema.GroupKind{Group: gv.Group, Kind: r.Kind}
+				if isServersFault(err) {
+					found.unlisted, failed = append(found.unlisted, kind), err
+					return nil
 				}
+				found.add(kind, owners)
 				return err
 			})
 		}
 	}
-	return found, group.Wait()
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	if len(found.unlisted) > found.listed { // the API server itself is ill
+		return nil, failed
+	}
+	return found, nil
+}
+
+func (c *Carriage) add(kind schema.GroupKind, owners []Owner) {
+	c.listed++
+	for _, owner := range owners {
+		c.kinds[owner] = append(c.kinds[owner], kind)
+	}
+}
+
+// isServersFault says that the API server answered, and that what was asked is in order:
+// of a kind that it cannot convert, it says in the end that it has too many requests.
+func isServersFault(err error) bool {
+	var answer apierrors.APIStatus
+	return apierrors.IsTooManyRequests(err) || errors.As(err, &answer) && answer.Status().Code >= http.StatusInternalServerError
 }
 
 // carriers are the owners that objects of a resource name.
