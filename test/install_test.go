@@ -10,6 +10,16 @@ import (
 func TestInstall(t *testing.T) {
 	w := onSync(t)
 	args := []string{"install", "--image", "example.com/sealift:1", "--components", "crds,rbac,sync,automate,webhook", "--namespace", "sealift-install", "--repo", "https://git.example.com/deploy.git", "--automate-arg=--interval=5m"}
+	if _, problem, err := w.sealift(args...); err == nil || !strings.Contains(problem, "an installation in the namespace sealift-system") {
+		t.Fatalf("a second installation: %v: %s", err, problem)
+	}
+	w.kubectl("delete", "clusterrolebinding", "sealift-sync")
+	defer func() {
+		w.kubectl("delete", "clusterrolebinding", "sealift-sync")
+		if _, problem, err := w.sealift("install", "--components", "rbac"); err != nil {
+			t.Errorf("%v: %s", err, problem)
+		}
+	}()
 	for range 2 {
 		if _, problem, err := w.sealift(args...); err != nil {
 			t.Fatalf("%v: %s", err, problem)

@@ -87,13 +87,17 @@ type DeliverySpec struct {
 
 	// Interval is how often the registry is asked for a new release.
 	// +kubebuilder:default="30s"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="interval is between 1s and 24h"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,6})?(h|m|s|ms|us|ns))+$') && duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="interval is between 1s and 24h, written as 30s, 5m or 1.5h"
 	// +optional
 	Interval metav1.Duration `json:"interval,omitempty"`
 
 	// Timeout is how long the objects of a release may take to become healthy.
 	// +kubebuilder:default="5m"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="timeout is between 1s and 24h"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,6})?(h|m|s|ms|us|ns))+$') && duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="timeout is between 1s and 24h, written as 30s, 5m or 1.5h"
 	// +optional
 	Timeout metav1.Duration `json:"timeout,omitempty"`
 

@@ -18,15 +18,15 @@ import (
 const maxCopiedImages = 5000
 
 type copyOptions struct {
-	network            networkFlags
-	trust              trustFlags
-	fromPlain, toPlain bool
-	tags               []string
-	images             bool
-	imagesFrom         string
-	imagesTo           string
-	quiet              bool
-	output             string
+	network                   networkFlags
+	trust                     trustFlags
+	plain, fromPlain, toPlain bool
+	tags                      []string
+	images                    bool
+	imagesFrom                string
+	imagesTo                  string
+	quiet                     bool
+	output                    string
 }
 
 func newCopyCommand(s streams) *cobra.Command {
@@ -55,6 +55,7 @@ With --policy or --key, the release is verified before anything is copied.`,
 	flags := cmd.Flags()
 	o.network.register(flags)
 	o.trust.register(flags)
+	flags.BoolVar(&o.plain, "plain-http", false, "speak plain HTTP to both registries")
 	flags.BoolVar(&o.fromPlain, "from-plain-http", false, "speak plain HTTP to the registry of SOURCE")
 	flags.BoolVar(&o.toPlain, "to-plain-http", false, "speak plain HTTP to the registry of DESTINATION")
 	flags.StringSliceVar(&o.tags, "tags", nil, "tags that the copy gets, comma-separated (default the tag of DESTINATION, else that of SOURCE)")
@@ -88,7 +89,7 @@ func (o *copyOptions) run(ctx context.Context, s streams, source, destination st
 	if err != nil {
 		return err
 	}
-	registry, err := o.network.connect(o.fromPlain || o.toPlain, o.plainHosts(from, to)...)
+	registry, err := o.network.connect(o.plain || o.fromPlain || o.toPlain, o.plainHosts(from, to)...)
 	if err != nil {
 		return err
 	}
@@ -152,10 +153,10 @@ func (o *copyOptions) ends(source, destination string) (from, to *end, err error
 // plainHosts are the hosts that plain HTTP is spoken to: never those of images.
 func (o *copyOptions) plainHosts(from, to *end) []string {
 	hosts := []string{"localhost"}
-	if o.fromPlain {
+	if o.plain || o.fromPlain {
 		hosts = append(hosts, from.repository.Host)
 	}
-	if o.toPlain {
+	if o.plain || o.toPlain {
 		hosts = append(hosts, to.repository.Host)
 	}
 	return hosts

@@ -11,7 +11,12 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	rbac "k8s.io/client-go/kubernetes/typed/rbac/v1"
+	"k8s.io/client-go/rest"
 
 	"sealift.dev/internal/objects"
 	"sealift.dev/internal/render"
@@ -196,6 +201,11 @@ func (o *installOptions) apply(ctx context.Context, s streams, wanted []*unstruc
 	if err != nil {
 		return err
 	}
+	if slices.Contains(o.components, "rbac") {
+		if err := o.alone(ctx, config); err != nil {
+			return err
+		}
+	}
 	e, err := engine.New(config, func(engine.Owner) {})
 	if err != nil {
 		return fmt.Errorf("connecting to the cluster: %w", err)
@@ -223,6 +233,28 @@ func (o *installOptions) apply(ctx context.Context, s streams, wanted []*unstruc
 	}
 	if err != nil {
 		return fmt.Errorf("installing: %w", err)
+	}
+	return nil
+}
+
+// alone refuses to take the cluster-wide rights from an installation in another namespace.
+func (o *installOptions) alone(ctx context.Context, config *rest.Config) error {
+	client, err := rbac.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("connecting to the cluster: %w", err)
+	}
+	const name = "sealift-sync"
+	binding, err := client.ClusterRoleBindings().Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("looking for another installation: %w", err)
+	}
+	for _, s := range binding.Subjects {
+		if s.Kind == rbacv1.ServiceAccountKind && s.Name == name && s.Namespace != o.namespace() {
+			return fmt.Errorf("the cluster has an installation in the namespace %s; hint: -n %[1]s updates it, and sealift uninstall removes it", s.Namespace)
+		}
 	}
 	return nil
 }

@@ -39,6 +39,7 @@ type metrics struct {
 	mu      sync.Mutex
 	hosts   map[string]time.Time                     // when they were heard of last
 	drifted map[types.NamespacedName]map[string]bool // what drifted, as of the last pass
+	resting map[types.NamespacedName]bool            // who is suspended
 }
 
 func newMetrics() *metrics {
@@ -65,6 +66,7 @@ func newMetrics() *metrics {
 		}),
 		hosts:   map[string]time.Time{},
 		drifted: map[types.NamespacedName]map[string]bool{},
+		resting: map[types.NamespacedName]bool{},
 	}
 	for _, reason := range []verify.Reason{"", verify.NoPolicy, verify.InvalidPolicy, verify.NotFound, verify.Unavailable, verify.Malformed,
 		verify.NotSigned, verify.Untrusted, verify.StatementMismatch, verify.AttestationMissing, verify.Revoked} {
@@ -127,12 +129,31 @@ func (m *metrics) pass(name types.NamespacedName, out synchronizer.Outcome, err 
 	m.passes.WithLabelValues(outcome, step).Inc()
 	m.durations.WithLabelValues(outcome).Observe(took.Seconds())
 	healed := make([]string, 0, len(out.Report.Healed))
+	left := m.left(name)
 	for _, h := range out.Report.Healed {
-		m.healing.Observe(h.Latency.Seconds())
+		if !left(h.Ref.String()) {
+			m.healing.Observe(h.Latency.Seconds())
+		}
 		healed = append(healed, h.Ref.String())
 	}
 	m.healed.Add(float64(len(healed)))
 	m.found.Add(float64(m.fresh(name, healed, out.Drifted)))
+}
+
+// rests says that a Delivery is suspended: until its next pass nothing is to be healed.
+func (m *metrics) rests(name types.NamespacedName) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.resting[name] = true
+}
+
+// left says which objects were left drifted on purpose before this pass.
+func (m *metrics) left(name types.NamespacedName) func(ref string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	rested, reported := m.resting[name], m.drifted[name]
+	delete(m.resting, name)
+	return func(ref string) bool { return rested || reported[ref] }
 }
 
 // untold counts a pass of which the status does not tell: it could not be written.
@@ -171,6 +192,7 @@ func (m *metrics) forget(name types.NamespacedName) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.drifted, name)
+	delete(m.resting, name)
 }
 
 // outcomeOf names what came of a pass, and the step that failed; docs/operations.md

@@ -9,7 +9,11 @@ import (
 	"testing"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
+	"k8s.io/apimachinery/pkg/types"
+
 	"sealift.dev/synchronizer"
+	"sealift.dev/synchronizer/engine"
 )
 
 // TestHostsAreBounded: metrics name a hundred registries at most, whatever tenants write,
@@ -64,5 +68,30 @@ func TestTroublesAreToldOnce(t *testing.T) {
 	cache.tell(errors.New("no space left"))
 	if !strings.Contains(log.String(), "untold=99") {
 		t.Errorf("the others are not counted: %s", log.String())
+	}
+}
+
+// TestHealingIsNotRest: what was left drifted on purpose does not make healing slow.
+func TestHealingIsNotRest(t *testing.T) {
+	m, name := newMetrics(), types.NamespacedName{Namespace: "shop", Name: "shop"}
+	ref := engine.ObjectRef{Kind: "ConfigMap", Namespace: "shop", Name: "a"}
+	healed := synchronizer.Outcome{Report: engine.Report{Healed: []engine.Healed{{Ref: ref}}}}
+	measured := func() uint64 {
+		var value dto.Metric
+		if err := m.healing.Write(&value); err != nil {
+			t.Fatal(err)
+		}
+		return value.GetHistogram().GetSampleCount()
+	}
+	m.pass(name, synchronizer.Outcome{Drifted: []string{ref.String() + ": its data"}}, nil, 0)
+	m.pass(name, healed, nil, 0)
+	m.rests(name)
+	m.pass(name, healed, nil, 0)
+	if n := measured(); n != 0 {
+		t.Errorf("%d that waited for a person were measured", n)
+	}
+	m.pass(name, healed, nil, 0)
+	if n := measured(); n != 1 {
+		t.Errorf("%d were measured, want the one that was healed at once", n)
 	}
 }

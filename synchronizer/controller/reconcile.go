@@ -45,6 +45,7 @@ func (r *reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return r.finalize(ctx, d)
 	}
 	if d.Spec.Suspend {
+		r.metrics.rests(req.NamespacedName)
 		return ctrl.Result{}, r.write(ctx, d, suspended(d))
 	}
 	if err := r.ensureFinalizer(ctx, d); err != nil {
