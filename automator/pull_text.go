@@ -73,7 +73,7 @@ func pullBody(one *pull) string {
 	}
 	b.write("\n")
 	if len(one.changes) > 0 {
-		b.write("<details><summary>" + plural(len(one.changes), "value") + "</summary>\n\n")
+		b.write("<details><summary>" + text.Count(len(one.changes), "value", "values") + "</summary>\n\n")
 		for _, c := range one.changes {
 			b.write(fmt.Sprintf("- %s: %s → %s\n", code(fmt.Sprintf("%s:%d", c.File, c.Line)), code(c.Old), code(c.New)))
 		}
@@ -198,13 +198,6 @@ func codes(all []string) string {
 		parts = append(parts, code(s))
 	}
 	return strings.Join(parts, ", ")
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // mark is what a body carries for the automator itself, where the ledger may be lost.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sealift.dev/artifact"
+	"sealift.dev/internal/text"
 )
 
 // draft is a release whose environments are rendered, and not yet packed.
@@ -24,7 +25,7 @@ func (b *batch) draft(ctx context.Context, o Options) (draft, error) {
 	if d.commit, err = b.read(ctx, o); err != nil {
 		return d, err
 	}
-	o.Progress(fmt.Sprintf("rendering %d environments of %s", len(o.Environments), d.statement.Revision))
+	o.Progress(fmt.Sprintf("rendering %s of %s", text.Count(len(o.Environments), "environment", "environments"), d.statement.Revision))
 	d.rendered, err = renderAll(ctx, o, d.tree)
 	return d, err
 }

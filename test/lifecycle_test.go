@@ -96,7 +96,7 @@ func TestRequestsHistoryAndColumns(t *testing.T) {
 	if got := strings.Fields(head); strings.Join(got, " ") != "NAME READY REASON REVISION OBJECTS AGE VERSION DIGEST SIGNED BY MESSAGE" {
 		t.Errorf("the columns are %v", got)
 	}
-	for _, want := range []string{w.name, "True", "Delivered", "main@sha1:", "1/1", last.Version, last.Digest, `["ci"]`, "1 objects are ready"} {
+	for _, want := range []string{w.name, "True", "Delivered", "main@sha1:", "1/1", last.Version, last.Digest, `["ci"]`, "1 object is ready"} {
 		if !strings.Contains(row, want) {
 			t.Errorf("the row lacks %q: %s", want, row)
 		}

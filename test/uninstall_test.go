@@ -34,7 +34,7 @@ func TestUninstall(t *testing.T) {
 	if !has("clusterrole", "sealift-sync") {
 		t.Fatal("something was removed without an answer")
 	}
-	if problem := run(0, "--yes"); !strings.Contains(problem, "1 Deliveries stay") {
+	if problem := run(0, "--yes"); !strings.Contains(problem, "1 Delivery stays") {
 		t.Errorf("it does not say what stays: %s", problem)
 	}
 	if has("clusterrole", "sealift-sync") || has("role", "sealift-sync") || has("serviceaccount", "sealift-sync") {

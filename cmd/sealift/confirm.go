@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"sealift.dev/internal/text"
 	"sealift.dev/synchronizer/console"
 )
 
@@ -82,7 +83,7 @@ func (o *confirmOptions) run(ctx context.Context, s streams, name string) error 
 }
 
 func show(s streams, delivery string, a console.Awaiting) {
-	fmt.Fprintf(s.Err, "delivery %s waits with deleting %d objects: %s\n", delivery, a.Total, oneLine(a.Reason))
+	fmt.Fprintf(s.Err, "delivery %s waits with deleting %s: %s\n", delivery, text.Count(a.Total, "object", "objects"), oneLine(a.Reason))
 	for _, object := range a.Objects {
 		fmt.Fprintf(s.Err, "  %s\n", oneLine(object))
 	}

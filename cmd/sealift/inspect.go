@@ -106,7 +106,7 @@ func printReport(w io.Writer, r inspection.Report) error {
 	}
 	line("Published to", r.Statement.Repository)
 	for _, e := range r.Environments {
-		line("Environment", fmt.Sprintf("%s: %d objects, %s", e.Name, e.Objects, e.Digest))
+		line("Environment", fmt.Sprintf("%s: %s, %s", e.Name, text.Count(e.Objects, "object", "objects"), e.Digest))
 	}
 	for _, image := range r.Images {
 		line("Image", imageName(image)+detail(" (%s)", strings.Join(image.Platforms, ", "))+detail(", signed by %s when published", strings.Join(image.SignedBy, ", ")))

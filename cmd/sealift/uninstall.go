@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"sealift.dev/internal/text"
 	"sealift.dev/synchronizer/console"
 	"sealift.dev/synchronizer/engine"
 )
@@ -119,13 +120,13 @@ func (o *uninstallOptions) warn(ctx context.Context, s streams, client *console.
 	const most = 5
 	named := strings.Join(names[:min(len(names), most)], ", ")
 	if o.crds && len(left) > 0 {
-		return fmt.Errorf("%d Deliveries are left (%s): %w", len(left), named, errDeliveriesLeft)
+		return fmt.Errorf("%s (%s): %w", text.Count(len(left), "Delivery is left", "Deliveries are left"), named, errDeliveriesLeft)
 	}
 	for _, object := range found {
 		fmt.Fprintf(s.Err, "  %s\n", object.ObjectRef)
 	}
 	if len(left) > 0 {
-		fmt.Fprintf(s.Err, "%d Deliveries stay (%s); what they delivered runs on, and none of them can be deleted without a synchronizer\n", len(left), named)
+		fmt.Fprintf(s.Err, "%s (%s); what was delivered runs on, and is not deleted without a synchronizer\n", text.Count(len(left), "Delivery stays", "Deliveries stay"), named)
 	}
 	if !o.crds {
 		return nil

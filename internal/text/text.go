@@ -2,6 +2,7 @@
 package text
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -35,6 +36,14 @@ func Clip(s string, limit int) string {
 		return s
 	}
 	return strings.ToValidUTF8(s[:max(0, limit-len(more))], "") + more
+}
+
+// Count says how many there are of what is called one where it is one, and else many.
+func Count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 func printable(r rune) rune {

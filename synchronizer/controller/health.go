@@ -7,6 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"sealift.dev/api/v1alpha1"
+	"sealift.dev/internal/text"
 	"sealift.dev/synchronizer"
 )
 
@@ -17,7 +18,7 @@ func degraded(status *v1alpha1.DeliveryStatus, generation int64, out synchronize
 }
 
 func degradedMessage(out synchronizer.Outcome) string {
-	return fmt.Sprintf("%d of %d objects are no longer healthy: %s", out.Health.Total-out.Health.Ready, out.Health.Total, synchronizer.Unhealthy(out.Health))
+	return fmt.Sprintf("%d of %s no longer healthy: %s", out.Health.Total-out.Health.Ready, text.Count(out.Health.Total, "object", "objects"), synchronizer.Unhealthy(out.Health))
 }
 
 // stays says that a release which is Ready is not called anything else while its

@@ -12,6 +12,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"sealift.dev/api/v1alpha1"
+	"sealift.dev/internal/text"
 	"sealift.dev/synchronizer"
 	"sealift.dev/synchronizer/engine"
 	"sealift.dev/verify"
@@ -117,13 +118,13 @@ func delivered(status *v1alpha1.DeliveryStatus, generation int64, r synchronizer
 	status.Applied.SignedBy = r.SignedBy
 	status.Attempted = nil
 	status.Objects = counted(out.Health)
-	message := fmt.Sprintf("%s: %d objects are ready", describe(r), out.Health.Total)
+	message := describe(r) + ": " + text.Count(out.Health.Total, "object is ready", "objects are ready")
 	reason := "Delivered"
 	switch {
 	case out.Contested > 0:
 		reason, message = "Contested", fmt.Sprintf("%s; somebody undoes corrections of %d: %s", message, out.Contested, out.Drifted[0])
 	case len(out.Drifted) > 0:
-		reason, message = "Drifted", fmt.Sprintf("%s; %d objects drifted and are left as they are", message, len(out.Drifted))
+		reason, message = "Drifted", message+"; "+text.Count(len(out.Drifted), "object drifted and is left as it is", "objects drifted and are left as they are")
 	}
 	for _, finding := range r.Findings {
 		message += "; " + finding

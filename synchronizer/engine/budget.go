@@ -86,10 +86,13 @@ func surprising(t Target, steps []*Step, records map[ObjectRef]record) (list []*
 	if limit, over := overBudget(t.MaxPrune, len(doomed), owned); over {
 		return doomed, owned, fmt.Sprintf("%d of %d objects would be deleted, more than %s", len(doomed), owned, limit)
 	}
-	if len(marked) > 0 {
-		return marked, 0, fmt.Sprintf("%d objects ask by annotation for their deletion to be confirmed", len(marked))
+	switch len(marked) {
+	case 0:
+		return nil, 0, ""
+	case 1:
+		return marked, 0, "an object asks by annotation for its deletion to be confirmed"
 	}
-	return nil, 0, ""
+	return marked, 0, fmt.Sprintf("%d objects ask by annotation for their deletion to be confirmed", len(marked))
 }
 
 // spareForeign keeps those of surprising deletions that the user may not do: anybody

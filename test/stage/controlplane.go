@@ -65,6 +65,15 @@ func (c *ControlPlane) Stop() {
 	}
 }
 
+// Processes are the ids of the programs that run, by the programs' names.
+func (c *ControlPlane) Processes() map[string]int {
+	ids := map[string]int{}
+	for _, p := range c.processes {
+		ids[p.name] = p.cmd.Process.Pid
+	}
+	return ids
+}
+
 func (c *ControlPlane) start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()

@@ -26,6 +26,10 @@ type Cost struct {
 	Registry int64 `json:"registryRequests"`
 	// CPU is Sealift's own, in seconds.
 	CPU float64 `json:"cpuSeconds"`
+	// Spent is the processor time of each program, and LimitSpent that of the bare loop's
+	// site until its Deployments were seen.
+	Spent      spent `json:"cpuSecondsByProgram"`
+	LimitSpent spent `json:"limitCPUSecondsByProgram,omitempty"`
 	// PeakBytes and SteadyBytes are resident memory, at most and at the end.
 	PeakBytes   int64 `json:"peakBytes"`
 	SteadyBytes int64 `json:"steadyBytes"`
@@ -34,7 +38,7 @@ type Cost struct {
 // measure has act done, and says what it cost.
 func (s *site) measure(act func() error) (Cost, error) {
 	pid := s.process.Process.Pid
-	cpu, err := cpuOf(pid)
+	before, err := s.spent()
 	if err != nil {
 		return Cost{}, err
 	}
@@ -47,16 +51,48 @@ func (s *site) measure(act func() error) (Cost, error) {
 		return Cost{}, err
 	}
 	c := Cost{Seconds: time.Since(begun).Seconds(), Registry: s.asked.Load() - asked}
-	after, err := cpuOf(pid)
+	after, err := s.spent()
 	if err != nil {
 		return Cost{}, err
 	}
-	c.CPU = after - cpu
+	c.Spent = after.since(before)
+	c.CPU = c.Spent[product]
 	if c.PeakBytes, c.SteadyBytes, err = memoryOf(pid); err != nil {
 		return Cost{}, err
 	}
 	c.API, err = s.requests(begun, time.Now())
 	return c, err
+}
+
+// spent is processor time in seconds, by program: those of the control plane, Sealift, and
+// the bench itself, which is the registry, the bare loop, and who waits for either.
+type spent map[string]float64
+
+const product, itself = "sealift", "bench"
+
+func (s *site) spent() (spent, error) {
+	ids := s.cluster.Processes()
+	ids[itself] = os.Getpid()
+	if s.process != nil {
+		ids[product] = s.process.Process.Pid
+	}
+	all := spent{}
+	for name, id := range ids {
+		seconds, err := cpuOf(id)
+		if err != nil {
+			return nil, err
+		}
+		all[name] = seconds
+	}
+	return all, nil
+}
+
+func (s spent) since(before spent) spent {
+	during := spent{}
+	for name, seconds := range s {
+		during[name] = seconds - before[name]
+	}
+	return during
 }
 
 // settle lets what trails an act come to its end: Events, the last answers.

@@ -13,8 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
-
-	"sealift.dev/test/stage"
 )
 
 // resources is how the API server serves the kinds that a fleet has.
@@ -32,14 +30,17 @@ func resources(kind string) schema.GroupVersionResource {
 
 // limit is what a bare loop takes, in seconds: sent, until all is answered, and seen,
 // until the controller manager has seen each Deployment as well. Before that, none is
-// healthy.
-type limit struct{ sent, seen float64 }
+// healthy. Until then, cost is what each program took.
+type limit struct {
+	sent, seen float64
+	cost       spent
+}
 
 // bareLoop dry-runs and then applies each object, 16 requests at a time: nothing that
 // does the same can be faster. It is the same user as Sealift, so that the API server
 // does the same work for both.
-func bareLoop(ctx context.Context, cluster *stage.ControlPlane, objects []*unstructured.Unstructured) (limit, error) {
-	client, err := dynamic.NewForConfig(cluster.SealiftConfig())
+func (s *site) bareLoop(ctx context.Context, objects []*unstructured.Unstructured) (limit, error) {
+	client, err := dynamic.NewForConfig(s.cluster.SealiftConfig())
 	if err != nil {
 		return limit{}, err
 	}
@@ -52,6 +53,10 @@ func bareLoop(ctx context.Context, cluster *stage.ControlPlane, objects []*unstr
 	}
 	group, sending := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
+	before, err := s.spent()
+	if err != nil {
+		return limit{}, err
+	}
 	begun := time.Now()
 	for i, o := range objects {
 		group.Go(func() error {
@@ -69,8 +74,12 @@ func bareLoop(ctx context.Context, cluster *stage.ControlPlane, objects []*unstr
 		return limit{}, err
 	}
 	l := limit{sent: time.Since(begun).Seconds()}
-	err = seen(ctx, client)
+	if err := seen(ctx, client); err != nil {
+		return limit{}, err
+	}
 	l.seen = time.Since(begun).Seconds()
+	after, err := s.spent()
+	l.cost = after.since(before)
 	return l, err
 }
 

@@ -137,7 +137,7 @@ func (o Options) live(ctx context.Context, name string, apps []*app) (Fleet, err
 // application.
 func (o Options) limits(ctx context.Context, apps []*app, objects []*unstructured.Unstructured) (install, upgrade limit, err error) {
 	err = o.onSite(ctx, apps, func(s *site, f *fleet) error {
-		if install, err = bareLoop(ctx, s.cluster, objects); err != nil {
+		if install, err = s.bareLoop(ctx, objects); err != nil {
 			return err
 		}
 		settle()
@@ -148,7 +148,7 @@ func (o Options) limits(ctx context.Context, apps []*app, objects []*unstructure
 		for _, a := range apps {
 			changed = append(changed, a.objects[0])
 		}
-		upgrade, err = bareLoop(ctx, s.cluster, changed)
+		upgrade, err = s.bareLoop(ctx, changed)
 		return err
 	})
 	return install, upgrade, err
@@ -172,7 +172,9 @@ func (o Options) onSite(ctx context.Context, apps []*app, act func(*site, *fleet
 	return act(s, f)
 }
 
-func (c *Cost) against(l limit) { c.Limit, c.Seen, c.Ratio = l.sent, l.seen, c.Seconds/l.sent }
+func (c *Cost) against(l limit) {
+	c.Limit, c.Seen, c.Ratio, c.LimitSpent = l.sent, l.seen, c.Seconds/l.sent, l.cost
+}
 
 // install brings a fleet in: its releases are published and its Deliveries made before
 // the process starts.

@@ -27,6 +27,9 @@ func (r *Report) Print(out io.Writer) error {
 		if err := table(out, what, rows); err != nil {
 			return err
 		}
+		if err := programs(out, f); err != nil {
+			return err
+		}
 		fmt.Fprintf(out, "drift healed after %.0f ms (half of them), %.0f ms (99 of 100), %.0f ms (the slowest)\n\n", f.Drift.P50, f.Drift.P99, f.Drift.Worst)
 	}
 	h := r.Hopeless
@@ -53,6 +56,29 @@ func table(out io.Writer, title string, rows []row) error {
 		}
 		fmt.Fprintf(w, "%s\t%.2f\t%s\t%s\t%s\t%d\t%.2f\t%.0f\t%.0f\t  %s\n", r.name, r.Seconds, limit, seen, ratio, r.Registry, r.CPU,
 			float64(r.PeakBytes)/(1<<20), float64(r.SteadyBytes)/(1<<20), verbs(r.API))
+	}
+	return w.Flush()
+}
+
+// programs tells whose processor time it was.
+func programs(out io.Writer, f Fleet) error {
+	names := slices.Sorted(maps.Keys(f.Install.Spent))
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(w, "CPU seconds\t%s\tall\t\n", strings.Join(names, "\t"))
+	for _, r := range []struct {
+		name  string
+		spent spent
+	}{
+		{"the loop, install", f.Install.LimitSpent}, {"install", f.Install.Spent},
+		{"the loop, upgrade", f.Upgrade.LimitSpent}, {"upgrade", f.Upgrade.Spent},
+	} {
+		fmt.Fprint(w, r.name, "\t")
+		all := 0.0
+		for _, name := range names {
+			fmt.Fprintf(w, "%.1f\t", r.spent[name])
+			all += r.spent[name]
+		}
+		fmt.Fprintf(w, "%.1f\t\n", all)
 	}
 	return w.Flush()
 }
