@@ -126,6 +126,43 @@ func TestContestedDrift(t *testing.T) {
 	}
 }
 
+// TestRestartConfirmsAPart: a change that no process saw has the objects of its part confirmed,
+// where there are many, and not all of them.
+func TestRestartConfirmsAPart(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "restart-part")
+	var documents []string
+	for i := range 300 {
+		documents = append(documents, configMap(fmt.Sprintf("c-%d", i), "1"))
+	}
+	r.want(documents...)
+	r.deliver()
+	r.settle()
+	r.target.Settled, r.target.Confirmed = true, r.engine.Confirmation(r.plan())
+	r.stop()
+	r.patch(core("configmaps"), "c-2", types.MergePatchType, `{"data":{"value":"by hand"}}`, "someone")
+	r.restart()
+	if n := r.plan().Count(engine.Update); n < 1 || n > 150 {
+		t.Errorf("%d of 300 objects are confirmed again", n)
+	}
+	r.deliver()
+	r.settle()
+	again := r.engine.Confirmation(r.plan())
+	if parts, before := strings.Split(again, "."), strings.Split(r.target.Confirmed, "."); len(parts) != 5 || len(before) != 5 || differing(parts, before) != 1 {
+		t.Errorf("confirmed is now %s, and was %s", again, r.target.Confirmed)
+	}
+}
+
+func differing(a, b []string) int {
+	n := 0
+	for i := range a {
+		if a[i] != b[i] {
+			n++
+		}
+	}
+	return n
+}
+
 // TestRestartHasNothingToConfirm: a process that finds all as it was left sends no
 // dry run and no apply, and still sees what changed while none ran.
 func TestRestartHasNothingToConfirm(t *testing.T) {

@@ -121,7 +121,7 @@ func (o *automateOptions) run(ctx context.Context, s streams) error {
 		return err
 	}
 	if o.watch.on {
-		spareMemory()
+		spareMemory(ctx)
 		return watcher.run(ctx, automators)
 	}
 	var errs []error

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"time"
 )
 
 const (
@@ -28,4 +30,42 @@ func paceHeap() {
 	metrics.Read(live)
 	debug.SetGCPercent(growth(live[0].Value.Uint64()))
 	runtime.SetFinalizer(&struct{ swept [16]byte }{}, func(any) { paceHeap() })
+}
+
+// calmAfter is how often it is looked whether a busy time is over.
+const calmAfter = 15 * time.Second
+
+// returnHeap gives memory back to the kernel whenever a busy time is over, until ctx is
+// done: the heap by itself stays about as large as it was, and most of the program file
+// that a rollout touched is not needed to rest.
+func returnHeap(ctx context.Context) {
+	tick := time.NewTicker(calmAfter)
+	defer tick.Stop()
+	total := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	now := work{busy: true}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		metrics.Read(total)
+		if now.over(total[0].Value.Uint64()) {
+			debug.FreeOSMemory()
+			returnPages()
+		}
+	}
+}
+
+// work is what a process had allocated when it was looked at last, and whether it was busy.
+type work struct {
+	allocated uint64
+	busy      bool
+}
+
+// over says that a busy time is, now that so many bytes are allocated in all.
+func (w *work) over(allocated uint64) bool {
+	was := w.busy
+	w.busy, w.allocated = allocated-w.allocated >= freeHeap, allocated
+	return was && !w.busy
 }

@@ -10,3 +10,17 @@ func TestGrowth(t *testing.T) {
 		}
 	}
 }
+
+// TestMemoryGoesBackOnce: after each busy time, and not while it lasts or at rest.
+func TestMemoryGoesBackOnce(t *testing.T) {
+	w, total := work{busy: true}, uint64(0)
+	for i, tt := range []struct {
+		mib  uint64
+		over bool
+	}{{500, false}, {64, false}, {63, true}, {10, false}, {0, false}, {64, false}, {3, true}} {
+		total += tt.mib << 20
+		if got := w.over(total); got != tt.over {
+			t.Errorf("look %d, after %d MiB more: %v", i, tt.mib, got)
+		}
+	}
+}

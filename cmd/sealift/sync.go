@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -71,7 +72,7 @@ needs the custom resource definitions that "sealift install" applies.`,
 			if err != nil {
 				return err
 			}
-			spareMemory()
+			spareMemory(cmd.Context())
 			return controller.Run(cmd.Context(), controller.Options{
 				Config:                config,
 				Namespace:             o.cluster.ownNamespace(),
@@ -118,12 +119,14 @@ func (o *syncOptions) check() error {
 
 // spareMemory has a large heap grow half as far as usual before it is swept: a controller
 // that rests most of the time has processor time to spare, and no memory. GOGC in the
-// environment says otherwise. What only starting needed of the program file goes.
-func spareMemory() {
+// environment says otherwise. What only starting needed of the program file goes, and
+// what a busy time needed when it is over.
+func spareMemory(ctx context.Context) {
 	if os.Getenv("GOGC") == "" {
 		paceHeap()
 	}
 	returnPages()
+	go returnHeap(ctx)
 }
 
 // keep is the cache's folder, and its bound in bytes.

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"slices"
+	"strings"
 	"time"
 	"unique"
 )
@@ -57,10 +58,41 @@ func (s *Step) confirmable() bool {
 }
 
 // Confirmation stands for the objects of p as they were applied, each with its
-// identity, its entry of ours and the content that was wanted. It is empty while one
-// of them is not so. A process that finds the same has nothing to confirm.
+// identity, its entry of ours and the content that was wanted. A process that finds the
+// same has nothing to confirm. Many objects have it in parts, so that one that changed
+// while no process ran, or is not as it was applied, leaves the other parts as they are.
+// It is empty when no part is as it was applied.
 func (e *Engine) Confirmation(p *Plan) string {
-	return e.tracker.confirmation(p, true)
+	return joinParts(e.tracker.confirmation(p, true))
+}
+
+const (
+	partSize = 64 // objects that a part stands for, unless there are too many
+	maxParts = 64
+	// partText is how many hexadecimal digits a part has that is not the only one.
+	partText = 24
+)
+
+// partsOf is in how many parts n objects are confirmed.
+func partsOf(n int) int { return max(1, min(maxParts, (n+partSize-1)/partSize)) }
+
+// partOf is the part of an object.
+func partOf(ref ObjectRef, parts int) int {
+	if parts == 1 {
+		return 0
+	}
+	sum := sha256.Sum256([]byte(ref.String()))
+	return int(binary.BigEndian.Uint32(sum[:]) % uint32(parts))
+}
+
+const confirmedPrefix = "sha256:"
+
+// joinParts writes parts as a status has them.
+func joinParts(parts []string) string {
+	if !slices.ContainsFunc(parts, func(part string) bool { return part != "" }) {
+		return ""
+	}
+	return confirmedPrefix + strings.Join(parts, ".")
 }
 
 // confirm takes for applied what is as a confirmation of an earlier process says.
@@ -70,11 +102,13 @@ func (e *Engine) confirm(t Target, p *Plan) {
 		return
 	}
 	records := e.tracker.records(t.Owner, refsOfSteps(p.Steps)) // before: what changes after is not vouched for
-	if e.tracker.confirmation(p, false) != t.Confirmed {
+	found, before := e.tracker.confirmation(p, false), strings.Split(strings.TrimPrefix(t.Confirmed, confirmedPrefix), ".")
+	if len(found) != len(before) {
 		return
 	}
 	for _, s := range p.Steps {
-		if r := records[s.Ref]; unsure(s) && !r.appliedFor(t.Owner) && e.tracker.vouch(r, t.Owner, s.wanted) {
+		part := partOf(s.Ref, len(found))
+		if r := records[s.Ref]; found[part] == before[part] && unsure(s) && !r.appliedFor(t.Owner) && e.tracker.vouch(r, t.Owner, s.wanted) {
 			s.Action, s.Reason, s.lenient = Unchanged, "", false
 		}
 	}
@@ -92,34 +126,54 @@ func (t *tracker) vouch(r record, owner Owner, wanted digest) bool {
 	return true
 }
 
-// confirmation stands for the objects of p as they are. Where they have to be as they
-// were applied, it is empty while one of them is not.
-func (t *tracker) confirmation(p *Plan, applied bool) string {
+// confirmation stands for the objects of p as they are, in parts. Where they have to be
+// as they were applied, a part is empty while one of its objects is not.
+func (t *tracker) confirmation(p *Plan, applied bool) []string {
 	lines := t.lines(p, applied)
-	if lines == nil {
-		return ""
+	parts := make([]string, len(lines))
+	for i, part := range lines {
+		if part.broken {
+			continue
+		}
+		slices.SortFunc(part.lines, func(a, b digest) int { return bytes.Compare(a[:], b[:]) })
+		sum := sha256.New()
+		for i := range part.lines {
+			sum.Write(part.lines[i][:])
+		}
+		parts[i] = hex.EncodeToString(sum.Sum(nil))
+		if len(lines) > 1 {
+			parts[i] = parts[i][:partText]
+		}
 	}
-	slices.SortFunc(lines, func(a, b digest) int { return bytes.Compare(a[:], b[:]) })
-	sum := sha256.New()
-	for i := range lines {
-		sum.Write(lines[i][:])
-	}
-	return "sha256:" + hex.EncodeToString(sum.Sum(nil))
+	return parts
 }
 
-// lines stand for one object each; nil: one is not as it was applied.
-func (t *tracker) lines(p *Plan, applied bool) []digest {
+// part is what a part of a confirmation is made of, a line for each object.
+type part struct {
+	lines  []digest
+	broken bool // one of them is not as it was applied
+}
+
+func (t *tracker) lines(p *Plan, applied bool) []part {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	lines, text := make([]digest, 0, len(p.Steps)), []byte{}
+	n := 0
+	for _, s := range p.Steps {
+		if s.confirmable() {
+			n++
+		}
+	}
+	parts, text := make([]part, partsOf(n)), []byte{}
 	for _, s := range p.Steps {
 		if !s.confirmable() {
 			continue
 		}
 		r := t.objects[s.Ref]
+		of := &parts[partOf(s.Ref, len(parts))]
 		there := r != nil && r.rv > 0 && r.owned
 		if there && applied && (!r.appliedFor(p.Owner) || r.applied.wanted != s.wanted || r.drift != nil || r.inflight > 0) {
-			return nil
+			of.broken = true
+			continue
 		}
 		text = append(text[:0], s.wanted[:]...)
 		for _, part := range []string{s.Ref.Group, s.Ref.Kind, s.Ref.Namespace, s.Ref.Name} {
@@ -130,9 +184,9 @@ func (t *tracker) lines(p *Plan, applied bool) []digest {
 			text = r.stamp.UTC().AppendFormat(text, time.RFC3339Nano)
 			text = append(append(text, 0), r.fields.text()...)
 		}
-		lines = append(lines, sha256.Sum256(text))
+		of.lines = append(of.lines, sha256.Sum256(text))
 	}
-	return lines
+	return parts
 }
 
 func refsOfSteps(steps []*Step) []ObjectRef {
