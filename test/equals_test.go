@@ -221,6 +221,8 @@ func TestEqualsSeesDifferences(t *testing.T) {
 	first := w.publish(map[string]string{"deploy/a.yaml": configMap("a", "1"), "deploy/s.yaml": service("s")})
 	w.deliver(w.source("tag: main", "  drift: Report\n"))
 	w.equals(first)
+	w.kubectl("patch", "delivery", w.name, "-n", w.name, "--type=merge", `--patch={"spec":{"suspend":true}}`) // or the stray goes at once, where its kind is watched
+	w.until("it rests", func() bool { _, reason, _ := w.status().ready(); return reason == "Suspended" })
 	w.kubectl("patch", "configmap", "a", "-n", w.name, "--type=merge", `--patch={"data":{"value":"2"}}`)
 	w.kubectl("delete", "configmap", "copied", "-n", w.name)
 	w.kubectl("apply", "--server-side", "--field-manager="+engine.FieldManager, "-f", w.file("role.yaml", fmt.Sprintf(

@@ -1,9 +1,10 @@
 // Command bench measures what Sealift costs on this machine: publishing a commit of many manifests
 // beside the bare upload of the same bytes and cosign's signature; verifying; keeping fleets of
-// releases in a cluster, beside a bare loop that sends the same objects; and updating images in Git,
+// releases in a cluster, beside a bare loop that sends the same objects, and beside fleets of which
+// some never become healthy; and updating images in Git,
 // beside git itself. It asserts nothing.
 //
-//	bench [-only publish,verify,fleet,automate] [-runs 5] [-manifests 1000] [-apps 100,500] [-full] [-large 5000] [-json FILE] [-o json]
+//	bench [-only publish,verify,fleet,hopeless,automate] [-runs 5] [-manifests 1000] [-apps 100,500] [-full] [-large 5000] [-pairs 3] [-json FILE] [-o json]
 package main
 
 import (
@@ -30,6 +31,7 @@ type options struct {
 	apps      string
 	full      bool
 	large     int
+	pairs     int
 	file      string
 	output    string
 }
@@ -56,17 +58,18 @@ func command(ctx context.Context) error {
 		}
 	}
 	var o options
-	flag.StringVar(&o.only, "only", "publish,verify,fleet,automate", "what is measured")
+	flag.StringVar(&o.only, "only", "publish,verify,fleet,hopeless,automate", "what is measured")
 	flag.IntVar(&o.runs, "runs", 5, "how often publishing, verifying and automating are measured; the median counts")
 	flag.IntVar(&o.manifests, "manifests", 1000, "how many manifests of 2 KB the commit has")
 	flag.StringVar(&o.apps, "apps", "100,500", "sizes of the fleets")
 	flag.BoolVar(&o.full, "full", false, "also a fleet of 1,000")
 	flag.IntVar(&o.large, "large", 5000, "how many objects one single release has; 0: none is measured")
+	flag.IntVar(&o.pairs, "pairs", 3, "how many pairs of fleets are measured of which one has releases that never become healthy")
 	flag.StringVar(&o.file, "json", "", "write the figures to this file as well")
 	flag.StringVar(&o.output, "o", "", "output format: json")
 	flag.Parse()
-	if flag.NArg() > 0 || o.runs < 1 || o.manifests < 1 || o.output != "" && o.output != "json" {
-		return errors.New("usage: bench [-only WHAT,...] [-runs N] [-manifests N] [-apps N,...] [-full] [-large N] [-json FILE] [-o json]")
+	if flag.NArg() > 0 || o.runs < 1 || o.manifests < 1 || o.pairs < 1 || o.output != "" && o.output != "json" {
+		return errors.New("usage: bench [-only WHAT,...] [-runs N] [-manifests N] [-apps N,...] [-full] [-large N] [-pairs N] [-json FILE] [-o json]")
 	}
 	r, err := measureAll(ctx, o)
 	if err != nil {
@@ -123,6 +126,11 @@ func measureAll(ctx context.Context, o options) (*report, error) {
 			return nil, fmt.Errorf("measuring fleets: %w", err)
 		}
 	}
+	if o.measures("hopeless") {
+		if r.Hopeless, err = w.measureHopeless(ctx, o); err != nil {
+			return nil, fmt.Errorf("measuring fleets without hope: %w", err)
+		}
+	}
 	if o.measures("automate") {
 		if r.Automate, err = w.measureAutomate(ctx, o.runs); err != nil {
 			return nil, fmt.Errorf("measuring the automator: %w", err)
@@ -133,6 +141,27 @@ func measureAll(ctx context.Context, o options) (*report, error) {
 
 // measureFleets leaves the workshop's own registry and Sigstore instance alone.
 func (w *workshop) measureFleets(ctx context.Context, o options) (*fleet.Report, error) {
+	settings, err := w.fleets(o)
+	if err != nil {
+		return nil, err
+	}
+	return fleet.Measure(ctx, settings)
+}
+
+// measureHopeless takes fleets of 500, or else of the last size that was asked for.
+func (w *workshop) measureHopeless(ctx context.Context, o options) (*fleet.Hopeless, error) {
+	settings, err := w.fleets(o)
+	if err != nil {
+		return nil, err
+	}
+	n := settings.Apps[len(settings.Apps)-1]
+	if slices.Contains(settings.Apps, 500) {
+		n = 500
+	}
+	return fleet.MeasureHopeless(ctx, settings, n, max(1, n/20), o.pairs)
+}
+
+func (w *workshop) fleets(o options) (fleet.Options, error) {
 	sizes := o.apps
 	if o.full {
 		sizes += ",1000"
@@ -141,20 +170,12 @@ func (w *workshop) measureFleets(ctx context.Context, o options) (*fleet.Report,
 	for size := range strings.SplitSeq(sizes, ",") {
 		n, err := strconv.Atoi(size)
 		if err != nil || n < 1 || n > 5000 {
-			return nil, fmt.Errorf("a fleet has 1 to 5000 releases, not %q", size)
+			return fleet.Options{}, fmt.Errorf("a fleet has 1 to 5000 releases, not %q", size)
 		}
 		apps = append(apps, n)
 	}
-	hopeful := apps[len(apps)-1]
-	if slices.Contains(apps, 500) {
-		hopeful = 500
-	}
 	dir, err := os.MkdirTemp(w.dir, "fleet-")
-	if err != nil {
-		return nil, err
-	}
-	return fleet.Measure(ctx, fleet.Options{
-		Sealift: w.sealift, Bin: w.bin, Dir: dir, Apps: apps, Large: o.large, Hopeful: hopeful, Hopeless: max(1, hopeful/20),
-		Idle: time.Minute, Drifts: 100, Out: os.Stderr,
-	})
+	return fleet.Options{
+		Sealift: w.sealift, Bin: w.bin, Dir: dir, Apps: apps, Large: o.large, Idle: time.Minute, Drifts: 100, Out: os.Stderr,
+	}, err
 }

@@ -19,6 +19,8 @@ type report struct {
 	Publish publishing     `json:"publish"`
 	Verify  []verification `json:"verify"`
 	Fleet   *fleet.Report  `json:"fleet,omitempty"`
+	// Hopeless is what fleets cost of which some never become healthy.
+	Hopeless *fleet.Hopeless `json:"hopeless,omitempty"`
 	// Automate is what images cost in Git.
 	Automate *bump.Report `json:"automate,omitempty"`
 }
@@ -64,6 +66,11 @@ func (r *report) print(out io.Writer) error {
 	}
 	if err := r.printVerify(out); err != nil {
 		return err
+	}
+	if r.Hopeless != nil {
+		if err := r.Hopeless.Print(out); err != nil {
+			return err
+		}
 	}
 	if r.Fleet != nil {
 		if err := r.Fleet.Print(out); err != nil {

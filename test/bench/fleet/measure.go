@@ -20,8 +20,6 @@ type Options struct {
 	Apps []int
 	// Large is how many objects one single release has; 0: none.
 	Large int
-	// Hopeless of Apps[Hopeful] are measured beside a fleet without such.
-	Hopeless, Hopeful int
 	// Idle is how long an idle minute is.
 	Idle time.Duration
 	// Drifts is how many objects somebody changes.
@@ -34,8 +32,6 @@ type Report struct {
 	Fleets []Fleet `json:"fleets"`
 	// Large is one release of many objects; nil when none was measured.
 	Large *Fleet `json:"large,omitempty"`
-	// Hopeless is a fleet of which some never become healthy.
-	Hopeless Hopeless `json:"hopeless"`
 }
 
 // Fleet is the life of a number of releases.
@@ -55,16 +51,6 @@ type Fleet struct {
 	Drift   Drifts `json:"drift"`
 }
 
-// Hopeless compares two fleets of the same size.
-type Hopeless struct {
-	Apps, Hopeless int
-	// Install is until all others are Ready; Ratio is to the same fleet in good health.
-	Install Cost    `json:"install"`
-	Upgrade Cost    `json:"upgrade"`
-	Alone   float64 `json:"healthyInstallSeconds"`
-	After   float64 `json:"healthyUpgradeSeconds"`
-}
-
 // Measure plays all of it, each fleet on a control plane of its own.
 func Measure(ctx context.Context, o Options) (*Report, error) {
 	r := &Report{}
@@ -79,9 +65,8 @@ func Measure(ctx context.Context, o Options) (*Report, error) {
 		}
 		r.Fleets = append(r.Fleets, f)
 	}
-	var err error
-	if r.Hopeless, err = o.hopeless(ctx, r.Fleets); err != nil || o.Large == 0 {
-		return r, err
+	if o.Large == 0 {
+		return r, nil
 	}
 	apps, err := large(o.Large)
 	if err != nil {
@@ -245,34 +230,4 @@ func (s *site) restart(ctx context.Context) (Cost, error) {
 	})
 	cost.Seconds -= quiet.Seconds()
 	return cost, err
-}
-
-// hopeless measures a fleet of which some never become healthy, beside the one of the
-// same size that was measured already.
-func (o Options) hopeless(ctx context.Context, fleets []Fleet) (Hopeless, error) {
-	h := Hopeless{Apps: o.Hopeful, Hopeless: o.Hopeless}
-	for _, f := range fleets {
-		if f.Apps == o.Hopeful {
-			h.Alone, h.After = f.Install.Seconds, f.Upgrade.Seconds
-		}
-	}
-	apps, err := applications(o.Hopeful, o.Hopeless)
-	if err != nil {
-		return h, err
-	}
-	name := fmt.Sprintf("%d releases of which %d never become healthy", o.Hopeful, o.Hopeless)
-	fmt.Fprintln(o.Out, name)
-	err = o.onSite(ctx, apps, func(s *site, f *fleet) (err error) {
-		if _, h.Install, err = s.install(ctx, f); err != nil {
-			return err
-		}
-		h.Install.against(limit{sent: h.Alone})
-		h.Upgrade, err = s.upgrade(ctx, f, "upgraded")
-		h.Upgrade.against(limit{sent: h.After})
-		return err
-	})
-	if err != nil {
-		return h, fmt.Errorf("%s: %w", name, err)
-	}
-	return h, nil
 }

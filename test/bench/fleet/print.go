@@ -32,9 +32,21 @@ func (r *Report) Print(out io.Writer) error {
 		}
 		fmt.Fprintf(out, "drift healed after %.0f ms (half of them), %.0f ms (99 of 100), %.0f ms (the slowest)\n\n", f.Drift.P50, f.Drift.P99, f.Drift.Worst)
 	}
-	h := r.Hopeless
-	return table(out, fmt.Sprintf("%d releases of which %d never become healthy; the limit is the same fleet in good health", h.Apps, h.Hopeless),
-		[]row{{"install of the others", h.Install}, {"upgrade of the others", h.Upgrade}})
+	return nil
+}
+
+// Print writes a table for people.
+func (h *Hopeless) Print(out io.Writer) error {
+	var rows []row
+	for _, p := range h.Pairs {
+		rows = append(rows, row{"install, all in good health", p.Healthy.Install}, row{"install of the others", p.Ill.Install},
+			row{"upgrade, all in good health", p.Healthy.Upgrade}, row{"upgrade of the others", p.Ill.Upgrade})
+	}
+	if err := table(out, fmt.Sprintf("%d releases of which %d never become healthy; the limit is the fleet in good health beside it", h.Apps, h.Hopeless), rows); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "the others take %.2f times as long to install, and %.2f times to upgrade (medians)\n\n", h.InstallRatio, h.UpgradeRatio)
+	return nil
 }
 
 type row struct {
