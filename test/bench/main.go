@@ -4,7 +4,7 @@
 // some never become healthy; and updating images in Git,
 // beside git itself. It asserts nothing.
 //
-//	bench [-only publish,verify,fleet,hopeless,automate] [-runs 5] [-manifests 1000] [-apps 100,500] [-full] [-large 5000] [-pairs 3] [-json FILE] [-o json]
+//	bench [-only publish,verify,fleet,hopeless,automate] [-runs 5] [-manifests 1000] [-apps 100,500] [-full] [-large 5000] [-pairs 4] [-json FILE] [-o json]
 package main
 
 import (
@@ -64,7 +64,7 @@ func command(ctx context.Context) error {
 	flag.StringVar(&o.apps, "apps", "100,500", "sizes of the fleets")
 	flag.BoolVar(&o.full, "full", false, "also a fleet of 1,000")
 	flag.IntVar(&o.large, "large", 5000, "how many objects one single release has; 0: none is measured")
-	flag.IntVar(&o.pairs, "pairs", 3, "how many pairs of fleets are measured of which one has releases that never become healthy")
+	flag.IntVar(&o.pairs, "pairs", 4, "how many pairs of fleets are measured of which one has releases that never become healthy")
 	flag.StringVar(&o.file, "json", "", "write the figures to this file as well")
 	flag.StringVar(&o.output, "o", "", "output format: json")
 	flag.Parse()
@@ -106,7 +106,7 @@ func measureAll(ctx context.Context, o options) (*report, error) {
 	}
 	defer w.close()
 	r := &report{Machine: thisMachine(), Runs: o.runs}
-	if o.measures("publish") || o.measures("verify") || o.measures("fleet") {
+	if o.measures("publish") || o.measures("verify") || o.measures("fleet") || o.measures("hopeless") {
 		if err := w.furnish(ctx); err != nil {
 			return nil, err
 		}

@@ -63,7 +63,11 @@ func MeasureHopeless(ctx context.Context, o Options, n, hopeless, pairs int) (*H
 
 func median(values []float64) float64 {
 	slices.Sort(values)
-	return quantile(values, 0.5)
+	middle := len(values) / 2
+	if len(values)%2 == 1 {
+		return values[middle]
+	}
+	return (values[middle-1] + values[middle]) / 2
 }
 
 // change measures one fleet on a control plane of its own.
