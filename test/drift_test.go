@@ -148,7 +148,7 @@ func TestRestartConfirmsAPart(t *testing.T) {
 	r.deliver()
 	r.settle()
 	again := r.engine.Confirmation(r.plan())
-	if parts, before := strings.Split(again, "."), strings.Split(r.target.Confirmed, "."); len(parts) != 5 || len(before) != 5 || differing(parts, before) != 1 {
+	if parts, before := strings.Split(again, "."), strings.Split(r.target.Confirmed, "."); len(parts) != 5 || len(before) != 5 || differing(parts, before) > 1 { // none, where all was in one second
 		t.Errorf("confirmed is now %s, and was %s", again, r.target.Confirmed)
 	}
 }
