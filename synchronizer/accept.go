@@ -7,6 +7,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"sealift.dev/artifact"
+	"sealift.dev/internal/text"
 )
 
 var (
@@ -27,12 +28,7 @@ type Watermark struct {
 
 // short is a revision as it is kept: tenants share the place for it, and a release may
 // say thousands of bytes.
-func short(revision string) string {
-	if len(revision) <= 256 {
-		return revision
-	}
-	return digest.FromString(revision).String()
-}
+func short(revision string) string { return text.Short(revision, 256) }
 
 func watermarkOf(repository string, ref artifact.Ref, s artifact.Statement) Watermark {
 	return Watermark{

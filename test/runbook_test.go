@@ -16,27 +16,45 @@ import (
 // of the namespace shop is the world's.
 func (w *world) commands(having string) string {
 	w.t.Helper()
-	content, err := os.ReadFile("../docs/operations.md")
-	must(w.t, err)
-	for _, block := range regexp.MustCompile("(?ms)^ *```sh\n(.*?)^ *```").FindAllStringSubmatch(string(content), -1) {
-		if strings.Contains(block[1], having) {
-			return strings.NewReplacer("shop.shop", w.name+"."+w.name, "delivery shop", "delivery "+w.name, "delivery/shop", "delivery/"+w.name, "-n shop", "-n "+w.name).Replace(block[1])
+	for _, block := range w.blocks("operations.md") {
+		if strings.Contains(block, having) {
+			return strings.NewReplacer("shop.shop", w.name+"."+w.name, "delivery shop", "delivery "+w.name, "delivery/shop", "delivery/"+w.name, "-n shop", "-n "+w.name).Replace(block)
 		}
 	}
 	w.t.Fatalf("docs/operations.md has no commands with %q", having)
 	return ""
 }
 
+// blocks are what a page of the docs has to be typed.
+func (w *world) blocks(page string) []string {
+	w.t.Helper()
+	content, err := os.ReadFile("../docs/" + page)
+	must(w.t, err)
+	var blocks []string
+	for _, block := range regexp.MustCompile("(?ms)^ *```sh\n(.*?)^ *```").FindAllStringSubmatch(string(content), -1) {
+		blocks = append(blocks, block[1])
+	}
+	return blocks
+}
+
 // types runs commands as a person at the administrator's terminal does, in the test's folder.
 func (w *world) types(commands string) {
 	w.t.Helper()
-	cmd := exec.CommandContext(w.t.Context(), "sh", "-ec", commands)
+	w.terminal(nil, "sh", "-ec", commands)
+}
+
+// terminal is types with a shell of one's own, and more of an environment; it gives what is printed.
+func (w *world) terminal(environment []string, shell ...string) string {
+	w.t.Helper()
+	cmd := exec.CommandContext(w.t.Context(), shell[0], shell[1:]...)
 	cmd.Dir = w.dir
 	path := strings.Join([]string{w.cluster.Bin, filepath.Dir(w.sealiftIn), os.Getenv("PATH")}, ":")
-	cmd.Env = append(slices.DeleteFunc(w.environment(), func(s string) bool { return strings.HasPrefix(s, "PATH=") }), "PATH="+path)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		w.t.Fatalf("%s: %v: %s", commands, err, out)
+	cmd.Env = append(slices.DeleteFunc(w.environment(), func(s string) bool { return strings.HasPrefix(s, "PATH=") }), append(environment, "PATH="+path)...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		w.t.Fatalf("%s: %v: %s", shell, err, out)
 	}
+	return string(out)
 }
 
 // TestRecoveryAsWritten types what docs/operations.md says under disaster recovery, into an empty

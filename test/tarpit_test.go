@@ -73,12 +73,19 @@ func TestTarpitsOfOneTenant(t *testing.T) {
 
 	first := w.publish(map[string]string{"deploy/a.yaml": configMap("a", "1")})
 	w.deliver(w.source("tag: main", ""))
+	w.undisturbed(first, hostile)
+	w.kubectl("delete", "deliveries", "--all", "-n", hostile, "--wait=false")
+}
+
+// undisturbed waits until a release is delivered, upgraded and healed beside the Deliveries of a
+// hostile namespace, none of which delivers anything.
+func (w *world) undisturbed(first published, hostile string) {
+	w.t.Helper()
 	w.delivered(first)
 	w.delivered(w.publish(map[string]string{"deploy/a.yaml": configMap("a", "2")}))
 	w.healed("a", "2")
 	ready := w.kubectl("get", "deliveries", "-n", hostile, "-o", `jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}`)
 	if strings.Contains(ready, "True") {
-		t.Errorf("a tarpit delivered something: %s", ready)
+		w.t.Errorf("something of the hostile namespace was delivered: %s", ready)
 	}
-	w.kubectl("delete", "deliveries", "--all", "-n", hostile, "--wait=false")
 }

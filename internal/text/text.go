@@ -2,6 +2,7 @@
 package text
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"strings"
 	"unicode"
@@ -36,6 +37,15 @@ func Clip(s string, limit int) string {
 		return s
 	}
 	return strings.ToValidUTF8(s[:max(0, limit-len(more))], "") + more
+}
+
+// Short is s where it has at most limit bytes, and else its SHA-256 digest: it can still
+// be told from others.
+func Short(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(s)))
 }
 
 // Count says how many there are of what is called one where it is one, and else many.

@@ -1,14 +1,13 @@
 package controller
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"strings"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"sealift.dev/api/v1alpha1"
+	"sealift.dev/internal/text"
 )
 
 // requested is the value of the annotation, ours or Flux's, that asked last for a pass.
@@ -17,12 +16,7 @@ import (
 // stands as its digest: the answer is kept in the status, and in ConfigMaps that
 // Deliveries share.
 func requested(d client.Object) string {
-	value := lastRequest(d)
-	if len(value) <= maxRequest {
-		return value
-	}
-	sum := sha256.Sum256([]byte(value))
-	return "sha256:" + hex.EncodeToString(sum[:])
+	return text.Short(lastRequest(d), maxRequest)
 }
 
 // maxRequest is how long a request may be to be answered in its own words, in bytes.

@@ -76,13 +76,9 @@ const (
 // partsOf is in how many parts n objects are confirmed.
 func partsOf(n int) int { return max(1, min(maxParts, (n+partSize-1)/partSize)) }
 
-// partOf is the part of an object.
-func partOf(ref ObjectRef, parts int) int {
-	if parts == 1 {
-		return 0
-	}
-	sum := sha256.Sum256([]byte(ref.String()))
-	return int(binary.BigEndian.Uint32(sum[:]) % uint32(parts))
+// partOf is the part of an object that is wanted so.
+func partOf(wanted digest, parts int) int {
+	return int(binary.BigEndian.Uint32(wanted[:]) % uint32(parts))
 }
 
 const confirmedPrefix = "sha256:"
@@ -107,7 +103,7 @@ func (e *Engine) confirm(t Target, p *Plan) {
 		return
 	}
 	for _, s := range p.Steps {
-		part := partOf(s.Ref, len(found))
+		part := partOf(s.wanted, len(found))
 		if r := records[s.Ref]; found[part] == before[part] && unsure(s) && !r.appliedFor(t.Owner) && e.tracker.vouch(r, t.Owner, s.wanted) {
 			s.Action, s.Reason, s.lenient = Unchanged, "", false
 		}
@@ -169,7 +165,7 @@ func (t *tracker) lines(p *Plan, applied bool) []part {
 			continue
 		}
 		r := t.objects[s.Ref]
-		of := &parts[partOf(s.Ref, len(parts))]
+		of := &parts[partOf(s.wanted, len(parts))]
 		there := r != nil && r.rv > 0 && r.owned
 		if there && applied && (!r.appliedFor(p.Owner) || r.applied.wanted != s.wanted || r.drift != nil || r.inflight > 0) {
 			of.broken = true
